@@ -1,0 +1,27 @@
+// Declarations of every kernel, included once per instruction set with VB_ISA naming the namespace.
+// Kernels take plain pointers and shapes; checks live in module.cpp. Volumes are C-contiguous [i][j][k];
+// "planar" vectors are [3][i][j][k] in voxel units. Kernel files use no std:: templates with external linkage, so that
+// the linker never mixes code of two instruction sets.
+namespace vb {
+namespace VB_ISA {
+
+// warp.cpp
+void sample(const float* src, const long* sshape, float* dst, const long* dshape, const double* matrix,
+            const float* field, const double* linear, int order, float outside);
+void sample_nearest(const void* src, int bytes, const long* sshape, void* dst, const long* dshape,
+                    const double* matrix, const float* field, const double* linear, const void* outside);
+void spline_coefficients(float* volume, const long* shape);
+void warp_planar(const float* src, const long* sshape, const float* disp, const long* shape, float* dst);
+void compose_planar(const float* outer, const float* inner, const long* shape, float step, float* dst);
+double invert_planar(const float* disp, const long* shape, int iterations, float* inverse);
+void upsample_planar(const float* src, const long* sshape, const float* offset, const float* ratio, const float* scale,
+                     float* dst, const long* dshape);
+
+// smooth.cpp
+void gaussian(float* data, long channels, const long* shape, const float* sigma, int clamp);
+
+// jacobian.cpp
+void jacobian_determinant(const float* disp, const long* shape, float* det);
+
+}  // namespace VB_ISA
+}  // namespace vb

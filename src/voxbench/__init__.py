@@ -1,0 +1,1 @@
+"""voxbench: one toolbox for volumetric medical imaging challenges."""
