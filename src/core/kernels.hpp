@@ -19,6 +19,7 @@ void upsample_planar(const float* src, const long* sshape, const float* offset, 
                      float* dst, const long* dshape);
 
 // smooth.cpp
+void scale_to(float* data, long count, float largest);
 void gaussian(float* data, long channels, const long* shape, const float* sigma, int clamp);
 
 // jacobian.cpp
