@@ -15,7 +15,7 @@ from voxbench.errors import FileReadError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
 from voxbench.io.layout import array_from_file_order, file_order
-from voxbench.io.raw import RawImage
+from voxbench.io.raw import RawImage, storable
 from voxbench.types import AnyArray, Matrix4
 
 INTENT_VECTOR = 1007
@@ -132,7 +132,7 @@ def _voxels(path: Path, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtyp
     view, found = flat.view(np.uint8), 0
     while found < promised:
         try:
-            count = stream.readinto(view[found : found + CHUNK])  # pyright: ignore[reportAttributeAccessIssue]
+            count = stream.readinto(view[found : found + CHUNK])  # pyright: ignore
         except EOFError:
             count = 0
         if not count:
@@ -218,17 +218,12 @@ def write_nifti(path: AnyPath, array: AnyArray, grid: Grid, fields: NiftiFields 
     Raises:
         FileWriteError: The file cannot be written.
     """
-    array = array.astype(STORED_AS[array.dtype.char]) if array.dtype.char in STORED_AS else array
-    array = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    array = storable(array)
     head = _new_header(array, grid, fields).binaryblock
     data = memoryview(file_order(array).reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]
     with atomic(path) as temporary, temporary.open("wb") as file:
         for block in _encoded(head.ljust(_offset(head), b"\0"), data, temporary.suffix == ".gz"):
             file.write(block)
-
-
-STORED_AS = {"?": np.uint8, "e": np.float32, "g": np.float64}
-"""By dtype character: what has no NIfTI code that others read."""
 
 
 def _offset(head: bytes) -> int:
