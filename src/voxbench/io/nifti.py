@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def read_nifti(path: AnyPath) -> RawImage:
 
 
 @contextmanager
-def decompressed(path: Path) -> Iterator[BinaryIO]:
+def decompressed(path: Path) -> Iterator[io.BufferedIOBase]:
     """The bytes of a file, decompressed if it is gzip; every failure to read becomes a FileReadError.
 
     A bad checksum is found only when the stream is read to its end.
@@ -78,7 +78,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            yield igzip.IGzipFile(fileobj=file, mode="rb") if compressed else file  # pyright: ignore[reportReturnType]
+            yield igzip.IGzipFile(fileobj=file, mode="rb") if compressed else file
     except EOFError as error:
         raise FileReadError(f"{path}: truncated: the compressed data end too early") from error
     except OSError as error:
@@ -88,7 +88,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         raise FileReadError(f"{path}: damaged: the compressed data cannot be decoded ({error})") from error
 
 
-def _header(path: Path, stream: BinaryIO) -> Any:
+def _header(path: Path, stream: io.BufferedIOBase) -> Any:
     """The parsed header; the stream then stands at the first voxel."""
     import nibabel as nib
     from nibabel.spatialimages import HeaderDataError
@@ -120,7 +120,7 @@ def _dtype(path: Path, header: Any) -> np.dtype:
     return dtype
 
 
-def _voxels(path: Path, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def _voxels(path: Path, stream: io.BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """As many values as the header promises, in file order and native byte order."""
     if not shape or min(shape) < 1:
         raise FileReadError(f"{path}: damaged header: the shape is {shape}")
