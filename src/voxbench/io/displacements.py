@@ -134,7 +134,7 @@ def read_displacement_file(path: AnyPath) -> RawImage:
 def _components_last(raw: RawImage, convention: Convention) -> np.ndarray:
     """Vectors as (X, Y, Z, 3), float32."""
     array = raw.array
-    if convention == "voxel-first" and array.ndim == 4 and array.shape[0] == 3:
+    if convention == "voxel-first":
         array = np.moveaxis(array, 0, -1)
     elif convention in {"itk", "ants"} and array.ndim == 5 and array.shape[3] == 1:
         array = array[:, :, :, 0, :]
