@@ -134,7 +134,7 @@ def _distances_to(border: np.ndarray, at: np.ndarray, spacing: tuple[float, floa
         return np.sqrt(squared[at].astype(np.float64)) * spacing[0]
     from scipy import ndimage
 
-    return ndimage.distance_transform_edt(~border, sampling=spacing)[at]  # pyright: ignore[reportReturnType]
+    return np.asarray(ndimage.distance_transform_edt(~border, sampling=spacing))[at]
 
 
 def _weighted_quantile(distances: np.ndarray, areas: np.ndarray, share: float) -> float:
