@@ -180,7 +180,9 @@ def test_assd_pools_what_masd_averages_apart():
     second[[0, 8], 0, 0] = True
     found = surface_distances(first, second)
     assert found.directed_means[0] == 0
-    assert found.directed_means[1] == pytest.approx((0 + 0 + 7 + 8) / 4)  # element layers 0, 1 on layers 0, 1; 8 and 9 far
+    assert found.directed_means[1] == pytest.approx(
+        (0 + 0 + 7 + 8) / 4
+    )  # element layers 0, 1 on layers 0, 1; 8 and 9 far
     assert found.masd == pytest.approx(found.directed_means[1] / 2)
     assert found.assd == pytest.approx(found.directed_means[1] * 2 / 3)
 
