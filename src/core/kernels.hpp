@@ -30,5 +30,18 @@ double ncc_force(const float* fixed, const float* warped, const float* weight, c
 double ncc_value(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
                  float epsilon);
 
+// histogram.cpp
+void joint_histogram(const float* points, const unsigned char* rows, long count, const float* values, const float* mask,
+                     const long* shape, const double* matrix, int bins, double* histogram);
+void mutual_information_many(const float* points, const unsigned char* rows, long count, const float* values,
+                             const float* mask, const long* shape, const double* matrices, long many, int bins,
+                             double* ratios, double* overlaps);
+double mutual_information(const float* points, const unsigned char* rows, long count, const float* values,
+                          const float* mask, const long* shape, const double* matrix, int bins, double* overlap,
+                          double* gradient);
+double block_correlation(const float* points, const float* fixed, long count, long block, const float* values,
+                         const float* mask, const long* shape, const double* matrix, double floor_, double* overlap,
+                         double* gradient);
+
 }  // namespace VB_ISA
 }  // namespace vb
