@@ -77,6 +77,9 @@ inline bool read(const Image& im, const float* p, const double* m, Read& r) {
   return r.w > 0.f;
 }
 
+// Up to here one thread is quicker: idle threads spin between calls, and a search makes hundreds of short ones.
+constexpr long kSerial = 200000;
+
 inline long chunks_of(long count) {
   const long c = count / 4096;
   return c < 1 ? 1 : (c > 16 ? 16 : c);
@@ -263,7 +266,7 @@ double mutual_information(const float* points, const unsigned char* rows, long c
   Read* kept = (Read*)std::malloc(sizeof(Read) * count);
   double* h = (double*)std::calloc(size * chunks, sizeof(double));
   double* g = (double*)std::calloc(24 * chunks, sizeof(double));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count > kSerial)
   for (long q = 0; q < chunks; q++)
     fill(points, rows, count * q / chunks, count * (q + 1) / chunks, im, matrix, bins, kept, h + q * size);
   for (long q = 1; q < chunks; q++)
@@ -271,7 +274,7 @@ double mutual_information(const float* points, const unsigned char* rows, long c
   *overlap = 0;
   for (long x = 0; x < size; x++) *overlap += h[x];
   const double ratio = entropy_ratio(h, bins, true);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count > kSerial)
   for (long q = 0; q < chunks; q++)
     for (long s = count * q / chunks; s < count * (q + 1) / chunks; s++) {
       const Read& r = kept[s];
@@ -304,7 +307,7 @@ double block_correlation(const float* points, const float* fixed, long count, lo
   // Per chunk: sum of say, sum of say r^2, gradients of both (12 each), overlap, its gradient (12).
   constexpr int kSums = 39;
   double* sums = (double*)std::calloc(kSums * chunks, sizeof(double));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (count > kSerial)
   for (long q = 0; q < chunks; q++) {
     Read* r = (Read*)std::malloc(sizeof(Read) * block);
     double* by = (double*)std::malloc(sizeof(double) * 2 * block);
