@@ -39,6 +39,18 @@ void central_determinant(const void* disp, int bytes, const long* n, double* out
 // labels.cpp
 void warp_labels(const void* src, int bytes, const long* s, const void* disp, int field_bytes, const long* n,
                  void* dst);
+// histogram.cpp
+void joint_histogram(const float* points, const unsigned char* rows, long count, const float* values, const float* mask,
+                     const long* shape, const double* matrix, int bins, double* histogram);
+void mutual_information_many(const float* points, const unsigned char* rows, long count, const float* values,
+                             const float* mask, const long* shape, const double* matrices, long many, int bins,
+                             double* ratios, double* overlaps);
+double mutual_information(const float* points, const unsigned char* rows, long count, const float* values,
+                          const float* mask, const long* shape, const double* matrix, int bins, double* overlap,
+                          double* gradient);
+double block_correlation(const float* points, const float* fixed, long count, long block, const float* values,
+                         const float* mask, const long* shape, const double* matrix, double floor_, double* overlap,
+                         double* gradient);
 
 }  // namespace VB_ISA
 }  // namespace vb

@@ -43,4 +43,5 @@ NB_MODULE(_core, m) {
   bind_warp(m);
   bind_diffeo(m);
   bind_ncc(m);
+  bind_histogram(m);
 }

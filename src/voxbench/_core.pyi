@@ -51,3 +51,36 @@ def ncc_force(
 def diffeomorphism(field: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]: ...
 def central_determinant(field: np.ndarray) -> np.ndarray: ...
 def warp_labels(source: np.ndarray, field: np.ndarray, out: np.ndarray) -> None: ...
+def joint_histogram(
+    points: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    matrix: np.ndarray,
+    bins: int,
+) -> np.ndarray: ...
+def mutual_information(
+    points: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    matrix: np.ndarray,
+    bins: int,
+) -> tuple[float, float, np.ndarray]: ...
+def mutual_information_many(
+    points: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    matrices: np.ndarray,
+    bins: int,
+) -> tuple[np.ndarray, np.ndarray]: ...
+def block_correlation(
+    points: np.ndarray,
+    fixed: np.ndarray,
+    block: int,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    matrix: np.ndarray,
+    floor: float,
+) -> tuple[float, float, np.ndarray]: ...

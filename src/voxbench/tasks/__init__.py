@@ -1,0 +1,1 @@
+"""What a method does: each task is a stranger to the others."""
