@@ -1,0 +1,1 @@
+"""What a method does; tasks are strangers to each other."""

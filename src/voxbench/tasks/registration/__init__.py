@@ -1,0 +1,1 @@
+"""Which point of one image is that point of the other?"""
