@@ -41,6 +41,7 @@ NB_MODULE(_core, m) {
       },
       nb::arg("n") = 0, "Set (if positive) and return the number of threads.");
   bind_warp(m);
+  bind_ncc(m);
   bind_mind(m);
   bind_correlation(m);
 }

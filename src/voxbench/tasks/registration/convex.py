@@ -127,13 +127,13 @@ def register_convex(
 def _require_pair(fixed: np.ndarray, moving: np.ndarray, config: ConvexConfig) -> None:
     if fixed.shape != moving.shape:
         raise GridMismatchError(
-            f"fixed has shape {fixed.shape}, moving {moving.shape}: the discrete method takes both on one working grid\n"
+            f"fixed has shape {fixed.shape}, moving {moving.shape}; both must lie on one working grid\n"
             "  resample moving onto fixed's grid first"
         )
     need = 2 * max(config.grid_spacing)
     if min(fixed.shape) < need:
         raise DimensionError(
-            f"an image of shape {fixed.shape} has fewer than two cells of {max(config.grid_spacing)} voxels along an axis\n"
+            f"an image of shape {fixed.shape} has fewer than two cells of {need // 2} voxels along an axis\n"
             f"  use a smaller grid_spacing, or images of at least {need} voxels along each axis"
         )
     for name, image in (("fixed", fixed), ("moving", moving)):

@@ -43,7 +43,7 @@ def mind_ssc(image: FloatImage, radius: int = 1, dilation: int = 2, pool: int = 
 def mind_ssc_packed(
     image: FloatImage, radius: int = 1, dilation: int = 2, pool: int = 1
 ) -> UInt8[np.ndarray, "a b c 12"]:
-    """As ``mind_ssc`` in a quarter of the memory: multiples of 1/255, channels last, as ``feature_force`` likes them."""
+    """As ``mind_ssc`` in a quarter of the memory: multiples of 1/255, channels last, ready for ``feature_force``."""
     return _core.mind_ssc_packed(image, radius, dilation, pool)
 
 
