@@ -2,6 +2,8 @@
 // Kernels take plain pointers and shapes; checks live in module.cpp. Volumes are C-contiguous [i][j][k];
 // "planar" vectors are [3][i][j][k] in voxel units. Kernel files use no std:: templates with external linkage, so that
 // the linker never mixes code of two instruction sets.
+#include <cstdint>
+
 namespace vb {
 namespace VB_ISA {
 
@@ -21,6 +23,19 @@ void upsample_planar(const float* src, const long* sshape, const float* offset, 
 // smooth.cpp
 void scale_to(float* data, long count, float largest);
 void gaussian(float* data, long channels, const long* shape, const float* sigma, int clamp);
+
+// mind.cpp
+void mind_ssc(const float* image, const long* shape, int radius, long dilation, long pool, float* planes,
+              uint8_t* packed);
+double feature_force_float(const float* fixed, const float* moving, const long* mshape, const float* field,
+                           const long* shape, long channels, float* out);
+double feature_force_bytes(const uint8_t* fixed, const uint8_t* moving, const long* mshape, const float* field,
+                           const long* shape, long channels, float* out);
+
+// correlation.cpp
+void ssd_volume(const float* fixed, const float* moving, long channels, const long* shape, long half, uint16_t* cost);
+void coupled_argmin(const uint16_t* cost, const long* shape, long half, const float* weight, const float* near_,
+                    float* best);
 
 // jacobian.cpp
 void jacobian_determinant(const float* disp, const long* shape, float* det);

@@ -44,4 +44,6 @@ NB_MODULE(_core, m) {
   bind_diffeo(m);
   bind_ncc(m);
   bind_histogram(m);
+  bind_mind(m);
+  bind_correlation(m);
 }
