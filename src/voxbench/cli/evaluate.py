@@ -23,7 +23,7 @@ def lumir25(
     """Score LUMIR25 displacement fields: metrics.json in the official layout, scores.json with more.
 
     Args:
-        predictions: Folder of disp_<FIXED>_<MOVING>.nii.gz.
+        predictions: Folder of disp_FIXED_MOVING.nii.gz.
         references: Folder holding imagesVal/, labelsVal/, landmarksVal/.
         config: Evaluation configuration; once per part, in the official order (landmarks, in-domain, out-of-domain,
             multimodal) if the file names do not tell.

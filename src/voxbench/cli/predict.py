@@ -25,7 +25,7 @@ def lumir25(
 
     Args:
         data: The data set's folder, holding imagesVal/.
-        out: Folder for disp_<FIXED>_<MOVING>.nii.gz.
+        out: Folder for disp_FIXED_MOVING.nii.gz.
         method: zero, deformable, convex, ants-syn, greedy, deeds.
         preset: fast or accurate.
         dataset_json: The list of pairs; by default LUMIR25_dataset.json in the data folder.

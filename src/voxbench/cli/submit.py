@@ -24,7 +24,7 @@ def lumir25(
     """Pack LUMIR25 displacement fields into one zip; tasks that were not entered get zero fields.
 
     Args:
-        predictions: Folder of disp_<FIXED>_<MOVING>.nii.gz.
+        predictions: Folder of disp_FIXED_MOVING.nii.gz.
         out: The zip.
         config: Evaluation configuration; once per task.
         dataset_json: LUMIR25_dataset.json, whose validation pairs are packed too.
