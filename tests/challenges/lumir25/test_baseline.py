@@ -1,6 +1,7 @@
 import sys
 import types
 from dataclasses import dataclass
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from voxbench.challenges.lumir25.baseline import PredictionSettings, predict
 from voxbench.challenges.lumir25.cases import read_dataset
-from voxbench.errors import EmptyShapeError, FileReadError
+from voxbench.config import Config
+from voxbench.errors import EmptyShapeError, FileReadError, UsageError
 from voxbench.geometry import DisplacementField
 from voxbench.io import read_json
 
@@ -16,6 +18,11 @@ FIRST = (("3455",), ("3454",))
 SECOND = (("3456",), ("3455",))
 LONG = (("4023", "0000"), ("3454", "0002"))
 FIRST_FILE, SECOND_FILE = "disp_3455_3454.nii.gz", "disp_3456_3455.nii.gz"
+
+
+class RegistrationConfig(Config):
+    method: Literal["deformable", "convex", "greedy"] = "deformable"
+    preset: Literal["fast", "accurate"] = "accurate"
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,8 @@ def registered(monkeypatch):
     """Stands in for tasks.registration: moves everything by (1, 0, 4) mm; counts; fails when told to."""
     calls = []
 
-    class RegistrationConfig:
-        def __init__(self, **settings):
-            self.settings = settings
-
     def register(fixed, moving, config):
-        calls.append(config.settings)
+        calls.append((config.method, config.preset))
         if len(calls) in module.failing:
             raise module.failing[len(calls)]
         return Found(DisplacementField(np.tile(np.float32([1, 0, 4]), (*fixed.grid.shape, 1)), fixed.grid))
@@ -76,7 +79,7 @@ def test_no_method_writes_zeros_and_registers_nothing(world, pairs, registered, 
 def test_method_and_preset_are_passed_through(world, pairs, registered):
     predict(world.root, world.root / "out", pairs[:1], PredictionSettings(method="convex", preset="fast"))
     run(world, pairs[:1], "greedy")
-    assert registered.calls == [{"method": "convex", "preset": "fast"}, {"method": "greedy"}]
+    assert registered.calls == [("convex", "fast"), ("greedy", "accurate")]
 
 
 def test_begun_again_it_makes_only_what_is_missing_damaged_or_outdated(world, pairs, registered):
@@ -124,7 +127,7 @@ def test_a_missing_image_fails_its_pairs_only(world, pairs, registered):
 def test_a_record_says_what_went_in_and_what_came_out(world, pairs, registered):
     run(world, pairs[:1])
     record = read_json(world.root / "out/status/disp_3455_3454.json")
-    assert record["settings"] == {"method": "deformable", "preset": None}
+    assert record["settings"] == {"method": "deformable", "preset": "accurate"}
     assert set(record["inputs"]) == {pairs[0].fixed, pairs[0].moving}
     assert {len(value) for value in (*record["inputs"].values(), record["field"])} == {64}
     assert record["seconds"] >= 0
@@ -133,3 +136,11 @@ def test_a_record_says_what_went_in_and_what_came_out(world, pairs, registered):
 def test_a_data_folder_that_is_not_there_is_refused(world, pairs):
     with pytest.raises(FileReadError, match="no such folder"):
         predict(world.root / "absent", world.root / "out", pairs, PredictionSettings())
+
+
+@pytest.mark.parametrize("wrong", [{"method": "guess"}, {"preset": "sloppy"}])
+def test_a_method_or_preset_that_is_not_there_is_refused_before_anything_is_read(world, pairs, registered, wrong):
+    (name, value), *_ = wrong.items()
+    with pytest.raises(UsageError, match=f"--{name} {value}"):
+        predict(world.root, world.root / "out", pairs, PredictionSettings(**wrong))
+    assert not (world.root / "out").exists()
