@@ -84,6 +84,22 @@ void bind_warp(nb::module_& m) {
       },
       nb::arg("source"), "Interpolating cubic B-spline coefficients, mirror boundary.");
   m.def(
+      "sample_vectors",
+      [](In field, In points) {
+        const float* f = floats(field, 4, "field");
+        if (field.shape(3) != 3) throw nb::value_error("field: expected shape (i, j, k, 3)");
+        const long s[3] = {(long)field.shape(0), (long)field.shape(1), (long)field.shape(2)};
+        const double* p = doubles(points, 2, "points");
+        if (points.shape(1) != 3) throw nb::value_error("points: expected shape (n, 3)");
+        const size_t count = points.shape(0);
+        auto out = fresh<double>({count, (size_t)3});
+        double* dst = out.data();
+        nb::gil_scoped_release nogil;
+        VB_CALL(sample_vectors, f, s, p, (long)count, dst);
+        return out;
+      },
+      nb::arg("field"), nb::arg("points"), "Vectors of float32 [i,j,k,3] at float64 voxel points [n,3], linear, clamped.");
+  m.def(
       "warp_planar",
       [](In source, In field, Out out) {
         long s[3], d[3], o[3];

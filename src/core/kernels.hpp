@@ -11,6 +11,7 @@ void sample(const float* src, const long* sshape, float* dst, const long* dshape
 void sample_nearest(const void* src, int bytes, const long* sshape, void* dst, const long* dshape,
                     const double* matrix, const float* field, const double* linear, const void* outside);
 void spline_coefficients(float* volume, const long* shape);
+void sample_vectors(const float* field, const long* shape, const double* points, long count, double* out);
 void warp_planar(const float* src, const long* sshape, const float* disp, const long* shape, float* dst);
 void compose_planar(const float* outer, const float* inner, const long* shape, float step, float* dst);
 double invert_planar(const float* disp, const long* shape, int iterations, float* inverse);
@@ -22,6 +23,12 @@ void gaussian(float* data, long channels, const long* shape, const float* sigma,
 
 // jacobian.cpp
 void jacobian_determinant(const float* disp, const long* shape, float* det);
+
+// ncc.cpp
+double ncc_force(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
+                 float epsilon, float* scratch, float* force);
+double ncc_value(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
+                 float epsilon);
 
 }  // namespace VB_ISA
 }  // namespace vb

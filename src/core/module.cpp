@@ -41,4 +41,5 @@ NB_MODULE(_core, m) {
       },
       nb::arg("n") = 0, "Set (if positive) and return the number of threads.");
   bind_warp(m);
+  bind_ncc(m);
 }

@@ -206,6 +206,32 @@ void spline_coefficients(float* v, const long* n) {
   }
 }
 
+// Vectors of an interleaved field (i, j, k, 3) at voxel coordinates, linear, clamped at the border.
+void sample_vectors(const float* field, const long* n, const double* points, long count, double* out) {
+#pragma omp parallel for schedule(static)
+  for (long p = 0; p < count; p++) {
+    long at[3], step[3];
+    double f[3];
+    const long stride[3] = {n[1] * n[2] * 3, n[2] * 3, 3};
+    for (int a = 0; a < 3; a++) {
+      double c = points[3 * p + a];
+      c = c > 0 ? (c < n[a] - 1 ? c : (double)(n[a] - 1)) : 0.0;
+      at[a] = (long)c;
+      f[a] = c - at[a];
+      step[a] = at[a] + 1 < n[a] ? stride[a] : 0;
+    }
+    const float* base = field + at[0] * stride[0] + at[1] * stride[1] + at[2] * stride[2];
+    for (int c = 0; c < 3; c++) {
+      double sum = 0;
+      for (int corner = 0; corner < 8; corner++) {
+        const double w = (corner & 4 ? f[0] : 1 - f[0]) * (corner & 2 ? f[1] : 1 - f[1]) * (corner & 1 ? f[2] : 1 - f[2]);
+        sum += w * base[(corner & 4 ? step[0] : 0) + (corner & 2 ? step[1] : 0) + (corner & 1 ? step[2] : 0) + c];
+      }
+      out[3 * p + c] = sum;
+    }
+  }
+}
+
 // dst(x) = src(x + disp(x)), linear, clamped at the border.
 void warp_planar(const float* src, const long* n, const float* disp, const long* d, float* dst) {
   const long size = d[0] * d[1] * d[2];

@@ -1,6 +1,7 @@
 """Values and exact operations: grids, volumes, maps between frames, resampling."""
 
 from voxbench.geometry.affine import Affine
+from voxbench.geometry.compose import compose, invert
 from voxbench.geometry.displacement import DisplacementField, grid_points
 from voxbench.geometry.grid import Grid, require_same_grid
 from voxbench.geometry.resample import resample
@@ -12,7 +13,9 @@ __all__ = [
     "Grid",
     "LabelMap",
     "Volume",
+    "compose",
     "grid_points",
+    "invert",
     "require_same_grid",
     "resample",
 ]
