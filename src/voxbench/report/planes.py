@@ -13,7 +13,7 @@ import numpy as np
 
 from voxbench.errors import EmptyShapeError
 from voxbench.geometry import DisplacementField, Grid, Volume, resample
-from voxbench.types import Vector3
+from voxbench.types import Mask, Vector3
 
 MARGIN_MM = 6.0
 """Kept around the object, mm, so that its edge can be seen."""
@@ -125,6 +125,15 @@ def window(volume: Volume) -> tuple[float, float]:
     low = min(float(np.percentile(values, 2)), float(np.percentile(inside, 0.5)))
     high = float(np.percentile(inside, 99.7))
     return low, high if high > low else low + 1.0
+
+
+def window_inside(volume: Volume, mask: Mask) -> tuple[float, float] | None:
+    """The window of what lies in a mask alone (bright fat around a brain does not darken it); None if it is constant."""
+    inside = _thinned(volume.array)[_thinned(mask)]
+    if not inside.size:
+        return None
+    low, high = np.percentile(inside, (0.5, 99.7))
+    return (float(low), float(high)) if high > low else None
 
 
 def _thinned(array: np.ndarray) -> np.ndarray:

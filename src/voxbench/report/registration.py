@@ -13,7 +13,7 @@ import numpy as np
 from voxbench import _core
 from voxbench.geometry import DisplacementField, Volume, require_same_grid
 from voxbench.io import atomic
-from voxbench.report.planes import PLANES, Box, Plane, cut, cut_points, foreground, window
+from voxbench.report.planes import PLANES, Box, Plane, cut, cut_points, foreground, window, window_inside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,9 +68,8 @@ def overview(
         EmptyShapeError: An image is constant.
         FileWriteError: The file cannot be written.
     """
-    picture = overview_png(fixed, moving, warped, displacement, title)
     with atomic(path) as temporary:
-        temporary.write_bytes(picture)
+        temporary.write_bytes(overview_png(fixed, moving, warped, displacement, title))
 
 
 def overview_png(fixed: Volume, moving: Volume, warped: Volume, displacement: DisplacementField, title: str) -> bytes:
@@ -88,11 +87,12 @@ def _cuts(fixed: Volume, moving: Volume, warped: Volume, displacement: Displacem
     inside = np.maximum(jacobian[object_.array > 0], 0.05)
     change = np.abs(np.log(np.percentile(inside, (0.5, 99.5))))
     grids = [box.grid(plane) for plane in PLANES]
+    grey = window_inside(warped, object_.array > 0) or window(moving)
     return _Cuts(
         box=box,
         fixed=_grey(fixed, box, window(fixed)),
-        moving=_grey(moving, box, window(moving)),
-        warped=_grey(warped, box, window(moving)),
+        moving=_grey(moving, box, grey),
+        warped=_grey(warped, box, grey),
         points=tuple(
             (cut_points(displacement, grid, plane.across), cut_points(displacement, grid, plane.down))
             for plane, grid in zip(PLANES, grids, strict=True)
@@ -224,7 +224,7 @@ def _paint_lines(axes: Axes, cuts: _Cuts, row: int) -> None:
         first, last = np.nanmin(coordinate) / step, np.nanmax(coordinate) / step
         levels = step * np.arange(np.ceil(first), np.floor(last) + 1)
         if len(levels):
-            axes.contour(np.ma.masked_invalid(coordinate), levels, colors=GRID_COLOUR, linewidths=0.65)
+            axes.contour(np.ma.masked_invalid(coordinate), levels, colors=GRID_COLOUR, linewidths=0.65, linestyles="solid")
 
 
 def _paint_jacobian(axes: Axes, cuts: _Cuts, row: int) -> None:
