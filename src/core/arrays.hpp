@@ -103,3 +103,4 @@ nb::ndarray<nb::numpy, T> fresh(std::initializer_list<size_t> shape) {
 
 void bind_warp(nb::module_& m);
 void bind_ncc(nb::module_& m);
+void bind_diffeo(nb::module_& m);

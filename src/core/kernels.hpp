@@ -30,5 +30,13 @@ double ncc_force(const float* fixed, const float* warped, const float* weight, c
 double ncc_value(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
                  float epsilon);
 
+// diffeo.cpp
+void diffeomorphism(const void* disp, int bytes, const long* n, const unsigned char* mask, double* volume, long* counts);
+void central_determinant(const void* disp, int bytes, const long* n, double* out);
+
+// labels.cpp
+void warp_labels(const void* src, int bytes, const long* s, const void* disp, int field_bytes, const long* n,
+                 void* dst);
+
 }  // namespace VB_ISA
 }  // namespace vb

@@ -41,5 +41,6 @@ NB_MODULE(_core, m) {
       },
       nb::arg("n") = 0, "Set (if positive) and return the number of threads.");
   bind_warp(m);
+  bind_diffeo(m);
   bind_ncc(m);
 }
