@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from voxbench.cli.demo_measures import GREY, STAGES, WHITE, Finished, Images, Measured, measure
+from voxbench.cli.record import Stopwatch, inputs, programs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +25,7 @@ OUTPUTS = (
     "displacement.nii.gz",
     "inverse_displacement.nii.gz",
     "warped.nii.gz",
+    "affine.json",
     "registration.json",
     "overview.png",
     "report.html",
@@ -68,12 +69,13 @@ def registered(
     images: Images, register: Callable[[Volume, Volume], Registration], say: Callable[[str], None]
 ) -> Finished:
     """Take the skull off and register, timed together."""
-    started = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     say("head onto template by an affine map, to take the skull off")
     brain = strip(images)
     say("registration at 1 mm")
     result = register(images.template, brain)
-    return Finished(brain, result, time.perf_counter() - started[0], time.process_time() - started[1])
+    cost = watch.seconds()
+    return Finished(brain, result, cost["wall_seconds"], cost["cpu_seconds"])
 
 
 def load(folder: Path | None) -> Images:
@@ -95,9 +97,10 @@ def strip(images: Images) -> Volume:
     import numpy as np
 
     from voxbench.geometry import LabelMap, Volume, resample
-    from voxbench.tasks.registration.linear import register_linear
+    from voxbench.tasks.registration.linear import LinearConfig, register_linear
 
-    head_from_template = register_linear(images.template, images.head, fixed_mask=images.brain).affine
+    config = LinearConfig(search="start")  # both images say that they lie in MNI space
+    head_from_template = register_linear(images.template, images.head, config, fixed_mask=images.brain).affine
     mask = LabelMap(images.brain.astype(np.uint8), images.template.grid)
     inside = resample(mask, images.head.grid, through=head_from_template.inverse()).array > 0
     return Volume(np.where(inside, images.head.array, 0).astype(np.float32), images.head.grid)
@@ -107,6 +110,7 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
     """Everything ``voxbench register`` writes, and the report."""
     from voxbench.geometry import resample
     from voxbench.io import write_displacement, write_json, write_volume
+    from voxbench.io.affines import write_affine
     from voxbench.report import overview_png
 
     result = finished.registration
@@ -114,6 +118,7 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
     write_displacement(folder / "displacement.nii.gz", result.displacement, moving=finished.brain.grid)
     write_displacement(folder / "inverse_displacement.nii.gz", result.inverse, moving=images.template.grid)
     write_volume(folder / "warped.nii.gz", warped)
+    write_affine(folder / "affine.json", result.affine)
     write_json(folder / "registration.json", record(images, finished, table))
     picture = overview_png(images.template, finished.brain, warped, result.displacement, "head onto MNI152, 1 mm")
     (folder / "overview.png").write_bytes(picture)
@@ -122,21 +127,21 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
 
 def record(images: Images, finished: Finished, table: Measured) -> dict[str, object]:
     """The run as data."""
-    from importlib.metadata import version
-
-    from voxbench.io import sha256
-
+    result = finished.registration
     return {
-        "voxbench": version("voxbench"),
-        "inputs": {role: {"file": path.name, "sha256": sha256(path)} for role, path in images.files.items()},
-        "settings": finished.registration.config.model_dump(mode="json"),
-        "affine_moving_from_fixed": finished.registration.affine.matrix.tolist(),
+        **programs(),
+        "inputs": inputs(images.files),
+        "settings": result.config.model_dump(mode="json"),
+        "affine": result.affine.matrix,
+        "levels": result.levels,
+        "displacement": {
+            "convention": "voxel",
+            "ndv_percent": table.ndv,
+            "folded_voxels": table.folded,
+            "inverse_inconsistency_voxels": table.inconsistency,
+        },
         "stages": {row.name: dict(zip(STAGES, row.values, strict=True)) for row in table.stages},
-        "ndv_percent": table.ndv,
-        "folded_voxels": table.folded,
-        "inverse_inconsistency_voxels": table.inconsistency,
-        "wall_seconds": finished.wall,
-        "cpu_seconds": finished.cpu,
+        "cost": {"wall_seconds": finished.wall, "cpu_seconds": finished.cpu},
     }
 
 
