@@ -49,7 +49,7 @@ def images() -> Images:
     tissue = np.select([radius < 16, radius < 26], [WHITE, GREY], 0).astype(np.uint8)
     brain = np.select([radius < 16, radius < 26, radius < 30], [220, 140, 60], 0).astype(np.uint8)
     whole = np.where((radius > 32) & (radius < 36), 250, brain)
-    head_grid = Grid.from_parts((50, 46, 50), (-1.8, 2.1, 1.9), (45.0, -48.0, -45.0))
+    head_grid = Grid.from_parts((50, 46, 50), (1.8, 2.1, 1.9), (45.0, -48.0, -45.0), np.diag((-1.0, 1.0, 1.0)))
     head = resample(Volume(whole.astype(np.float32), grid), head_grid, through=SHIFT.inverse())
     return Images(Volume(brain, grid), tissue, head, {"fixed": Path(__file__), "moving": Path(__file__)})
 

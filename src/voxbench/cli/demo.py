@@ -166,7 +166,7 @@ def report(path: Path, finished: Finished, table: Measured, picture: bytes) -> N
     write_registration_report(path, page)
 
 
-def single(table: Measured, finished: Finished) -> list[tuple[str, float, str, str]]:
+def single(table: Measured, finished: Finished) -> list[tuple[str, float | int, str, str]]:
     """The quantities of the result alone: name, value, unit, how to read it."""
     return [
         ("NDV", table.ndv, "%", "non-diffeomorphic volume in the brain; 0 is smooth and invertible"),
