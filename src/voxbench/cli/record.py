@@ -47,11 +47,7 @@ def inputs(files: Mapping[str, Path | None]) -> dict[str, dict[str, str]]:
     Raises:
         FileReadError: One cannot be read.
     """
-    return {
-        name: {"path": str(path), "sha256": _hash(path)}
-        for name, path in files.items()
-        if path is not None
-    }
+    return {name: {"path": str(path), "sha256": _hash(path)} for name, path in files.items() if path is not None}
 
 
 def peak_memory_gib() -> float | None:

@@ -85,10 +85,10 @@ def _square(rows: object, path: Path) -> np.ndarray:
 
 def _from_itk(path: Path) -> np.ndarray:
     """Whatever linear transform ITK reads, told from where it takes four points; LPS+ to RAS+."""
-    import SimpleITK as sitk
+    from SimpleITK import ReadTransform
 
     try:
-        transform = sitk.ReadTransform(str(path))
+        transform = ReadTransform(str(path))
     except RuntimeError as error:
         raise FileReadError(f"{path}: neither a matrix of numbers nor a transform file that ITK can read") from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
