@@ -127,7 +127,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 def blob(shape: tuple[int, int, int] = (24, 22, 20), shift: tuple[float, float, float] = (0, 0, 0)) -> Volume:
     """Two smooth blobs, moved by ``shift`` mm."""
     grid = Grid.from_parts(shape, (1.0, 1.0, 1.0), (-10.0, 5.0, 3.0))
-    x, y, z = np.moveaxis(grid.world_from_voxel(np.stack(np.indices(shape), -1)) - np.array(shift), -1, 0)
+    x, y, z = np.moveaxis(grid.world_from_voxel(np.stack(np.indices(shape, float), -1)) - np.array(shift), -1, 0)
     near = np.exp(-((x + 1) ** 2 + (y - 16) ** 2 / 2 + (z - 12) ** 2) / 20)
     far = 0.6 * np.exp(-((x - 4) ** 2 + (y - 12) ** 2 + (z - 15) ** 2) / 6)
     return Volume((1000 * (near + far)).astype(np.float32), grid)
