@@ -23,10 +23,11 @@ void gaussian(float* data, long channels, const long* shape, const float* sigma,
 
 // jacobian.cpp
 void jacobian_determinant(const float* disp, const long* shape, float* det);
+void jacobian_minimum(const float* disp, const long* shape, float* det);
 
 // ncc.cpp
 double ncc_force(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
-                 float epsilon, float* scratch, float* force);
+                 float epsilon, float* scratch, float* force, float* fixed_force);
 double ncc_value(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
                  float epsilon);
 

@@ -13,7 +13,7 @@ from voxbench.geometry.grid import Grid
 from voxbench.geometry.resample import Map
 
 INVERSE_ITERATIONS = 60
-"""Fixed-point steps at most; each voxel stops by itself once it moves less than 1e-4 voxel."""
+"""Newton steps at most; each voxel stops by itself once it moves less than 1e-4 voxel."""
 
 
 def compose(maps: Sequence[Map], onto: Grid) -> DisplacementField:
@@ -46,7 +46,7 @@ def vectors_at(field: DisplacementField, points: np.ndarray) -> np.ndarray:
 
 
 def invert(field: DisplacementField, onto: Grid | None = None) -> DisplacementField:
-    """The field of the inverse map, by fixed-point iteration v(y) = -u(y + v(y)).
+    """The field of the inverse map, so that v(y) = -u(y + v(y)), by Newton steps.
 
     Args:
         field: u, on the fixed grid; its map must not fold.

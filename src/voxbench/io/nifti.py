@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from voxbench.errors import FileReadError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
 from voxbench.io.layout import array_from_file_order, file_order
-from voxbench.io.raw import RawImage
+from voxbench.io.raw import RawImage, storable
 from voxbench.types import AnyArray, Matrix4
 
 INTENT_VECTOR = 1007
@@ -67,7 +67,7 @@ def read_nifti(path: AnyPath) -> RawImage:
 
 
 @contextmanager
-def decompressed(path: Path) -> Iterator[BinaryIO]:
+def decompressed(path: Path) -> Iterator[io.BufferedIOBase]:
     """The bytes of a file, decompressed if it is gzip; every failure to read becomes a FileReadError.
 
     A bad checksum is found only when the stream is read to its end.
@@ -78,7 +78,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
-            yield igzip.IGzipFile(fileobj=file, mode="rb") if compressed else file  # pyright: ignore[reportReturnType]
+            yield igzip.IGzipFile(fileobj=file, mode="rb") if compressed else file
     except EOFError as error:
         raise FileReadError(f"{path}: truncated: the compressed data end too early") from error
     except OSError as error:
@@ -88,7 +88,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         raise FileReadError(f"{path}: damaged: the compressed data cannot be decoded ({error})") from error
 
 
-def _header(path: Path, stream: BinaryIO) -> Any:
+def _header(path: Path, stream: io.BufferedIOBase) -> Any:
     """The parsed header; the stream then stands at the first voxel."""
     import nibabel as nib
     from nibabel.spatialimages import HeaderDataError
@@ -120,7 +120,7 @@ def _dtype(path: Path, header: Any) -> np.dtype:
     return dtype
 
 
-def _voxels(path: Path, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def _voxels(path: Path, stream: io.BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """As many values as the header promises, in file order and native byte order."""
     if not shape or min(shape) < 1:
         raise FileReadError(f"{path}: damaged header: the shape is {shape}")
@@ -132,7 +132,7 @@ def _voxels(path: Path, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtyp
     view, found = flat.view(np.uint8), 0
     while found < promised:
         try:
-            count = stream.readinto(view[found : found + CHUNK])  # pyright: ignore[reportAttributeAccessIssue]
+            count = stream.readinto(view[found : found + CHUNK])  # pyright: ignore
         except EOFError:
             count = 0
         if not count:
@@ -218,17 +218,12 @@ def write_nifti(path: AnyPath, array: AnyArray, grid: Grid, fields: NiftiFields 
     Raises:
         FileWriteError: The file cannot be written.
     """
-    array = array.astype(STORED_AS[array.dtype.char]) if array.dtype.char in STORED_AS else array
-    array = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    array = storable(array)
     head = _new_header(array, grid, fields).binaryblock
     data = memoryview(file_order(array).reshape(-1).view(np.uint8))  # pyright: ignore[reportArgumentType]
     with atomic(path) as temporary, temporary.open("wb") as file:
         for block in _encoded(head.ljust(_offset(head), b"\0"), data, temporary.suffix == ".gz"):
             file.write(block)
-
-
-STORED_AS = {"?": np.uint8, "e": np.float32, "g": np.float64}
-"""By dtype character: what has no NIfTI code that others read."""
 
 
 def _offset(head: bytes) -> int:

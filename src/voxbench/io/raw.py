@@ -81,6 +81,12 @@ def not_single(shape: tuple[int, ...], vectors: bool = False) -> str:
     return f"a {len(shape)}-D image of {text}, not a single volume\n  take one volume out of the series first"
 
 
+def storable(array: AnyArray) -> AnyArray:
+    """The array in a native dtype every format has: booleans as uint8, half floats float32, long doubles float64."""
+    dtype = {"?": np.dtype(np.uint8), "e": np.dtype(np.float32), "g": np.dtype(np.float64)}.get(array.dtype.char)
+    return array.astype(dtype or array.dtype.newbyteorder("="), copy=False)
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Put the file's name before the message of an error about what it holds."""

@@ -27,9 +27,18 @@ def write_json(path: AnyPath, obj: object) -> None:
         TypeError: Something in it is none of these.
         FileWriteError: The file cannot be written.
     """
-    text = json.dumps(plain(obj), indent=2, allow_nan=True, ensure_ascii=False)
+    text = to_json(obj)
     with atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def to_json(obj: object) -> str:
+    """The text that `write_json` writes.
+
+    Raises:
+        TypeError: Something in it has no form in JSON.
+    """
+    return json.dumps(plain(obj), indent=2, allow_nan=True, ensure_ascii=False)
 
 
 def read_json(path: AnyPath) -> Any:
