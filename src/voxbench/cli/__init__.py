@@ -12,6 +12,8 @@ from voxbench.cli.failures import INTERRUPTED, reported
 VERBS = {
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
+    "samples": "List and fetch real sample images.",
+    "demo": "Register a real head to the MNI152 brain and write a report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 
