@@ -112,7 +112,7 @@ MODULE = _registration_module()
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Replaces the method by one that knows the answer; what it was handed."""
+    """Replaces the method by one that knows the answer, the picture by an empty one; what the method was handed."""
     calls = Calls([], [])
 
     def register(fixed: Any, moving: Any, settings: Any, extras: Any, progress: Any) -> Any:
@@ -121,6 +121,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         return _known_shift(fixed, moving, settings, extras, progress)
 
     monkeypatch.setattr(MODULE, "register", register, raising=False)
+    monkeypatch.setattr("voxbench.report.registration.overview", lambda path, *_: path.write_bytes(b"picture"))
     return calls
 
 

@@ -102,6 +102,18 @@ def test_the_record_says_what_was_done_to_what_by_which_program(voxbench, calls,
     assert 0.01 < record["cost"]["peak_memory_gib"] < 100
 
 
+def test_the_overview_is_a_picture_of_the_pair(voxbench, calls, pair, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("voxbench.report.registration.overview", lambda *given: drawn.append(given))
+    voxbench("register", *pair.words, "--out", tmp_path / "out")
+    [(path, fixed, before, warped, field, title)] = drawn
+    assert path.name == "overview.png"
+    np.testing.assert_array_equal(fixed.array, pair.fixed.array)
+    np.testing.assert_array_equal(before.array, resample(pair.moving, pair.fixed.grid).array)
+    np.testing.assert_array_equal(warped.array, resample(pair.moving, pair.fixed.grid, field).array)
+    assert title == "moving.nii.gz registered to fixed.nii.gz"
+
+
 def test_json_prints_the_record_and_nothing_else_on_stdout(voxbench, calls, pair, tmp_path):
     outcome = voxbench("register", *pair.words, "--out", tmp_path / "out", "--json")
     assert outcome.out == (tmp_path / "out/registration.json").read_text()

@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 from voxbench.cli.failures import INTERRUPTED, reported
 
 VERBS = {
+    "info": "Say what image files hold: size, spacing, orientation, values, labels.",
+    "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
 }
