@@ -170,6 +170,15 @@ void bind_warp(nb::module_& m) {
       nb::arg("data"), nb::arg("sigma"), nb::arg("clamp"),
       "Smooth float32 [i,j,k] or [c,i,j,k] in place; sigma in voxels; clamp: the border goes on, else zero outside.");
   m.def(
+      "scale_to",
+      [](Out data, float largest) {
+        float* p = floats(data, data.ndim(), "data");
+        const long count = (long)data.size();
+        nb::gil_scoped_release nogil;
+        VB_CALL(scale_to, p, count, largest);
+      },
+      nb::arg("data"), nb::arg("largest"), "Scale in place so that the largest absolute value is `largest`.");
+  m.def(
       "jacobian_determinant",
       [](In field) {
         long s[3];

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 
 from voxbench import _core
 from voxbench.errors import GridMismatchError
-from voxbench.types import Mask
 
 PlanarField = Float[np.ndarray, "3 i j k"]
 """Displacement in voxels, a component at a time, float32 or float64."""
+OtherMask = Bool[np.ndarray, "x y z"]
+"""A mask whose shape is still to be compared."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Diffeomorphism:
         return self.tetrahedra / self.voxels * 10 if self.voxels else float("nan")
 
 
-def diffeomorphism(displacement: PlanarField, mask: Mask | None = None) -> Diffeomorphism:
+def diffeomorphism(displacement: PlanarField, mask: OtherMask | None = None) -> Diffeomorphism:
     """Measure non-diffeomorphic volume and folding in float64.
 
     With T the map (identity + displacement), ten one-sided determinants are taken at a voxel: one for each choice of
@@ -74,7 +75,7 @@ def diffeomorphism(displacement: PlanarField, mask: Mask | None = None) -> Diffe
     return Diffeomorphism(voxels, float(volume.sum()), folded, tetrahedra)
 
 
-def jacobian_determinants(displacement: PlanarField) -> Float64[np.ndarray, "x y z"]:
+def jacobian_determinants(displacement: PlanarField) -> Float64[np.ndarray, "u v w"]:
     """Determinant of the map's Jacobian by central differences, the outermost voxels left out.
 
     Args:
@@ -83,7 +84,9 @@ def jacobian_determinants(displacement: PlanarField) -> Float64[np.ndarray, "x y
     return _core.central_determinant(_contiguous(displacement))
 
 
-def sd_log_jacobian(displacement: PlanarField, mask: Mask | None = None, *, shift: float = 0.0, crop: int = 1) -> float:
+def sd_log_jacobian(
+    displacement: PlanarField, mask: OtherMask | None = None, *, shift: float = 0.0, crop: int = 1
+) -> float:
     """Standard deviation of the logarithm of the Jacobian determinant, clipped to [1e-9, 1e9].
 
     Args:

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Integer
 
 from voxbench.errors import GridMismatchError
 from voxbench.types import Labels, Points
+
+OtherPoints = Float64[np.ndarray, "m 3"]
+OtherLabels = Integer[np.ndarray, "x y z"]
+"""What is still to be compared in shape."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,7 @@ class LandmarkErrors:
         return tuple(i for i, error in zip(self.ids, self.errors, strict=True) if np.isnan(error))
 
 
-def point_errors(fixed: Points, mapped: Points) -> LandmarkErrors:
+def point_errors(fixed: Points, mapped: OtherPoints) -> LandmarkErrors:
     """Distances between points in the order given, numbered from 1.
 
     Args:
@@ -52,7 +57,7 @@ def point_errors(fixed: Points, mapped: Points) -> LandmarkErrors:
 
 def landmark_errors(
     fixed: Labels,
-    warped: Labels,
+    warped: OtherLabels,
     ids: Sequence[int] | None = None,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> LandmarkErrors:

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Integer
 
 from voxbench.errors import GridMismatchError
 from voxbench.types import Labels
+
+OtherLabels = Integer[np.ndarray, "x y z"]
+"""Labels whose shape is still to be compared."""
 
 _LARGEST_COUNTED_ID = 1 << 20
 
@@ -48,7 +52,7 @@ class Overlap:
         return float(defined.mean()) if defined.size else float("nan")
 
 
-def overlap(reference: Labels, prediction: Labels, labels: Sequence[int] | None = None) -> Overlap:
+def overlap(reference: Labels, prediction: OtherLabels, labels: Sequence[int] | None = None) -> Overlap:
     """Count the voxels of every label in both maps and in their intersection.
 
     Args:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 
 from voxbench.errors import GridMismatchError
 from voxbench.metrics.surface_elements import element_areas, neighbour_codes
@@ -18,6 +19,8 @@ from voxbench.types import Labels, Mask
 
 Box = tuple[slice, slice, slice]
 Directed = tuple[np.ndarray, np.ndarray]
+OtherMask = Bool[np.ndarray, "x y z"]
+"""A mask whose shape is still to be compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class SurfaceDistances:
     forward: Directed
     backward: Directed
 
-    def hausdorff(self, percent: float = 100.0) -> float:
+    def hausdorff(self, percent: float | int = 100) -> float:
         """The larger of the two directed distances within which ``percent`` of the area lies, mm.
 
         Infinite if one mask is empty, NaN if both are.
@@ -56,7 +59,7 @@ class SurfaceDistances:
         """Mean of the two directed means, mm; NaN or infinite as they are."""
         return float(np.mean(self.directed_means))
 
-    def dice_at(self, tolerance: float) -> float:
+    def dice_at(self, tolerance: float | int) -> float:
         """Surface Dice: share of both surfaces within ``tolerance`` (mm) of the other; NaN if both are empty."""
         near = sum(float(areas[distances <= tolerance].sum()) for distances, areas in (self.forward, self.backward))
         total = float(self.forward[1].sum() + self.backward[1].sum())
@@ -68,7 +71,7 @@ class SurfaceDistances:
 
 
 def surface_distances(
-    first: Mask, second: Mask, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    first: Mask, second: OtherMask, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 ) -> SurfaceDistances:
     """Measure the distances between the surfaces of two masks on one grid.
 
@@ -134,7 +137,7 @@ def _distances_to(border: np.ndarray, at: np.ndarray, spacing: tuple[float, floa
         return np.sqrt(squared[at].astype(np.float64)) * spacing[0]
     from scipy import ndimage
 
-    return ndimage.distance_transform_edt(~border, sampling=spacing)[at]  # pyright: ignore[reportReturnType]
+    return np.asarray(ndimage.distance_transform_edt(~border, sampling=spacing))[at]
 
 
 def _weighted_quantile(distances: np.ndarray, areas: np.ndarray, share: float) -> float:

@@ -202,7 +202,7 @@ def part_of(file_name: str) -> Part | None:
 
 def with_parts(configs: Sequence[EvaluationConfig]) -> tuple[Part | None, ...]:
     """The part of each configuration: by file name; if no name tells and there are four, by the official order."""
-    parts = tuple(config.part for config in configs)
+    parts: tuple[Part | None, ...] = tuple(config.part for config in configs)
     if len(configs) == len(PARTS) and not any(parts):
         return PARTS
     return parts
