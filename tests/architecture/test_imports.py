@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -69,14 +70,10 @@ def test_nothing_below_the_command_line_prints():
 
 
 def test_the_layers_hold():
-    linter = shutil.which("lint-imports", path=f"{Path(sys.executable).parent}:{_path()}")
+    linter = shutil.which(
+        "lint-imports", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    )
     if linter is None:
         pytest.skip("import-linter is not installed")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-
-
-def _path() -> str:
-    import os
-
-    return os.environ.get("PATH", "")

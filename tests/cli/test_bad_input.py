@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from voxbench.errors import EmptyShapeError
 from voxbench.geometry import Affine, Grid, LabelMap, Volume
 from voxbench.io import read_displacement, read_volume, write_labels, write_volume
 
@@ -173,20 +174,27 @@ def test_landmarks_must_come_in_pairs(refused, tmp_path):
     (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n")
     (tmp_path / "b.csv").write_text("1,2,3\n")
     message = refused("--landmarks", tmp_path / "a.csv", tmp_path / "b.csv", code=2)
-    assert "2 fixed points but 1 moving" in message
+    assert "landmarks must match one to one" in message
 
 
 def test_an_error_of_the_method_leaves_nothing(voxbench, calls, pair, tmp_path, monkeypatch):
-    from voxbench.errors import EmptyShapeError
-    from voxbench.tasks import registration
+    def lost(*_):
+        raise EmptyShapeError("nothing left")
 
-    def apart(*_):
-        raise EmptyShapeError("fixed and moving do not overlap")
-
-    monkeypatch.setattr(registration, "register", apart)
+    monkeypatch.setattr("voxbench.tasks.registration.register", lost)
     outcome = voxbench("register", *pair.words, "--out", tmp_path / "out")
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err.endswith("voxbench: fixed and moving do not overlap\n")
+    assert outcome.err.endswith("voxbench: nothing left\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_far_apart_that_may_not_be_moved_are_refused(voxbench, pair, tmp_path):
+    far = Affine.from_parts(np.eye(3), np.array([500.0, 0, 0])) @ pair.moving.grid.world_from_voxel
+    write_volume(tmp_path / "far.nii.gz", Volume(pair.moving.array, Grid(pair.moving.grid.shape, far)))
+    words = ["--out", tmp_path / "out", "--initial", "none"]
+    outcome = voxbench("register", pair.fixed_path, tmp_path / "far.nii.gz", *words)
+    assert outcome.code == 1
+    assert "voxbench: the images do not overlap\n" in outcome.err
     assert not (tmp_path / "out").exists()
 
 

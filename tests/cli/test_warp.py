@@ -102,7 +102,9 @@ def test_labels_keep_their_ids_and_become_integers(voxbench, pair, bend, tmp_pat
 
 def test_a_field_between_two_grids_in_voxels_is_read_with_the_image_s_grid(voxbench, pair, bend, tmp_path, make_blob):
     other = make_blob((30, 16, 22), pair.shift)
-    write_volume(pair.moving_path, Volume(other.array, Grid.from_parts(other.grid.shape, (0.9, 1.2, 1.0), (-9.0, 5.0, 2.0))))
+    write_volume(
+        pair.moving_path, Volume(other.array, Grid.from_parts(other.grid.shape, (0.9, 1.2, 1.0), (-9.0, 5.0, 2.0)))
+    )
     moving = read_volume(pair.moving_path)
     write_displacement(tmp_path / "u.nii.gz", bend, moving=moving.grid)
     words = ["warp", pair.moving_path, "--onto", pair.fixed_path, "--out", tmp_path / "w.nii.gz"]

@@ -14,6 +14,9 @@ VERBS = {
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
+    "predict": "Run a method over all cases of a challenge.",
+    "evaluate": "Score predictions as a challenge's organisers do.",
+    "submit": "Pack predictions as a challenge wants them, or check what was packed.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 
