@@ -59,13 +59,13 @@ def test_no_source_file_is_longer_than_a_reader_s_patience():
 
 
 def test_nothing_below_the_command_line_prints():
-    printing = []
-    for path in SOURCE.rglob("*.py"):
-        if "cli" in path.relative_to(SOURCE).parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-                printing.append(f"{path.name}:{node.lineno}")
+    printing = [
+        f"{path.name}:{node.lineno}"
+        for path in SOURCE.rglob("*.py")
+        if "cli" not in path.relative_to(SOURCE).parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
     assert printing == []
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import scipy.io
-import SimpleITK as sitk
+import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +46,7 @@ def test_a_matrix_as_text_is_taken_as_it_stands(tmp_path, rows, separator):
 def itk_affine(matrix_ras, centre):
     """ITK's transform for a map of RAS+ points, turned about some centre."""
     lps = LPS @ matrix_ras @ LPS
-    transform = sitk.AffineTransform(3)
+    transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(lps[:3, :3].ravel().tolist())
     transform.SetCenter(centre)
     transform.SetTranslation((lps[:3, 3] - np.array(centre) + lps[:3, :3] @ np.array(centre)).tolist())
@@ -57,15 +57,15 @@ def itk_affine(matrix_ras, centre):
 @pytest.mark.parametrize("centre", [(0.0, 0.0, 0.0), (30.0, -20.0, 11.0)])
 def test_itk_s_affine_is_turned_from_lps_to_ras(tmp_path, suffix, centre):
     path = tmp_path / f"a{suffix}"
-    sitk.WriteTransform(itk_affine(MATRIX, centre), str(path))
+    SimpleITK.WriteTransform(itk_affine(MATRIX, centre), str(path))
     np.testing.assert_allclose(read_affine(path).matrix, MATRIX, atol=1e-12)
 
 
 def test_itk_s_rigid_and_chained_transforms_are_read(tmp_path):
-    rigid = sitk.Euler3DTransform((3.0, 4.0, 5.0), 0.1, -0.2, 0.3, (1.0, 2.0, 3.0))
-    chain = sitk.CompositeTransform([rigid, itk_affine(MATRIX, (0.0, 0.0, 0.0))])
+    rigid = SimpleITK.Euler3DTransform((3.0, 4.0, 5.0), 0.1, -0.2, 0.3, (1.0, 2.0, 3.0))
+    chain = SimpleITK.CompositeTransform([rigid, itk_affine(MATRIX, (0.0, 0.0, 0.0))])
     for transform in (rigid, chain):
-        sitk.WriteTransform(transform, str(tmp_path / "a.tfm"))
+        SimpleITK.WriteTransform(transform, str(tmp_path / "a.tfm"))
         point = np.array([12.0, -7.0, 30.0])
         expected = np.array(transform.TransformPoint((LPS[:3, :3] @ point).tolist()))
         np.testing.assert_allclose(read_affine(tmp_path / "a.tfm")(point), LPS[:3, :3] @ expected, atol=1e-10)
@@ -101,6 +101,6 @@ def test_what_is_no_affine_map_is_refused_by_file(tmp_path, name, content, error
 
 
 def test_a_transform_that_bends_is_refused(tmp_path):
-    sitk.WriteTransform(sitk.BSplineTransform(3), str(tmp_path / "a.tfm"))
+    SimpleITK.WriteTransform(SimpleITK.BSplineTransform(3), str(tmp_path / "a.tfm"))
     with pytest.raises(FileReadError, match="not an affine map of three dimensions but BSplineTransform"):
         read_affine(tmp_path / "a.tfm")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -74,6 +74,7 @@ class Level:
     after: float
 
 
+@runtime_checkable
 class Force(Protocol):
     """One term of what drives the two maps on a level."""
 
