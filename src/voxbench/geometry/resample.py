@@ -58,9 +58,7 @@ def resample(  # pyright: ignore[reportInconsistentOverload]
     return Volume(_sampled(image.array, image.grid, onto, through, _ORDER[interpolation], outside), onto)
 
 
-def _sampled(
-    array: np.ndarray, grid: Grid, onto: Grid, through: Map | None, order: int, outside: float
-) -> np.ndarray:
+def _sampled(array: np.ndarray, grid: Grid, onto: Grid, through: Map | None, order: int, outside: float) -> np.ndarray:
     """The core's sampler with everything brought to voxel units."""
     moving_from_fixed = through if isinstance(through, Affine) else Affine.identity()
     image_voxel_from_voxel = grid.voxel_from_world @ moving_from_fixed.renamed("world", "world") @ onto.world_from_voxel
