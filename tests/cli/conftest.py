@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import Field
 
-from voxbench.config import Config
 from voxbench.geometry import Affine, DisplacementField, Grid, Volume
 from voxbench.io import write_volume
+from voxbench.tasks.registration import Progress, Registration, RegistrationConfig
+from voxbench.tasks.registration.deformable import Level
 
 SHIFT = (2.0, -1.0, 0.0)
 """Where the moving image's content lies relative to the fixed one's, mm."""
-
-
-class StandInConfig(Config):
-    """The settings these tests touch."""
-
-    preset: Literal["fast", "accurate"] = "accurate"
-    metric: tuple[Literal["ncc", "mind", "nmi"], ...] = ("ncc",)
-    seed: int = Field(0, ge=0, description="Seed of whatever is random.")
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level."""
-
-    spacing_mm: float
-    before: float
-    after: float
-
-    def __str__(self) -> str:
-        return f"level {self.spacing_mm:g} mm   ncc {self.before:.3f} to {self.after:.3f}"
-
-
-@dataclass(frozen=True, eq=False)
-class StandInExtras:
-    """What guides."""
-
-    fixed_mask: np.ndarray | None = None
-    moving_mask: np.ndarray | None = None
-    fixed_labels: Any = None
-    moving_labels: Any = None
-    fixed_landmarks: np.ndarray | None = None
-    moving_landmarks: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class StandInRegistration:
-    """What comes out."""
-
-    displacement: DisplacementField
-    inverse: DisplacementField
-    affine: Affine
-    levels: tuple[Level, ...]
-    config: Any
 
 
 @dataclass(frozen=True)
@@ -73,13 +27,13 @@ class Calls:
     extras: list[Any]
 
 
-def _known_shift(fixed: Volume, moving: Volume, settings: Any, extras: Any, progress: Callable[[Any], None]) -> Any:
+def _known_shift(fixed: Volume, moving: Volume, settings: RegistrationConfig, progress: Any) -> Registration:
     """The right answer for the pair of `pair`, without looking."""
     affine = Affine.from_parts(np.eye(3), np.array(SHIFT))
-    levels = (Level(2.0, 0.1, 0.9), Level(1.0, 0.9, 0.95))
+    levels = (Level(4, 12, 0.1, 0.9), Level(2, 6, 0.9, 0.95))
     for level in levels:
-        progress(level)
-    return StandInRegistration(
+        progress(Progress(f"level {level.scale}", level.after))
+    return Registration(
         DisplacementField.from_affine(affine, fixed.grid),
         DisplacementField.from_affine(affine.inverse(), moving.grid),
         affine,
@@ -88,39 +42,18 @@ def _known_shift(fixed: Volume, moving: Volume, settings: Any, extras: Any, prog
     )
 
 
-def _registration_module() -> ModuleType:
-    """The package's own, or one that stands in for it with the same names."""
-    name = "voxbench.tasks.registration"
-    try:
-        module = import_module(name)
-    except ImportError:
-        module = sys.modules[name] = ModuleType(name)
-        tasks = sys.modules.setdefault("voxbench.tasks", ModuleType("voxbench.tasks"))
-        tasks.registration = module
-    for attribute, value in {
-        "RegistrationConfig": StandInConfig,
-        "Extras": StandInExtras,
-        "Registration": StandInRegistration,
-    }.items():
-        if not hasattr(module, attribute):
-            setattr(module, attribute, value)
-    return module
-
-
-MODULE = _registration_module()
-
-
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Replaces the method by one that knows the answer; what it was handed."""
+    """Replaces the method by one that knows the answer, the picture by an empty one; what the method was handed."""
     calls = Calls([], [])
 
     def register(fixed: Any, moving: Any, settings: Any, extras: Any, progress: Any) -> Any:
         calls.settings.append(settings)
         calls.extras.append(extras)
-        return _known_shift(fixed, moving, settings, extras, progress)
+        return _known_shift(fixed, moving, settings, progress)
 
-    monkeypatch.setattr(MODULE, "register", register, raising=False)
+    monkeypatch.setattr("voxbench.tasks.registration.register", register)
+    monkeypatch.setattr("voxbench.report.registration.overview", lambda path, *_: path.write_bytes(b"picture"))
     return calls
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -40,7 +41,8 @@ def voxbench_verbs():
 
 
 def test_every_verb_has_help_of_its_own(voxbench):
-    for verb in voxbench_verbs():
+    for verb, line in voxbench_verbs().items():
+        assert import_module(f"voxbench.cli.{verb}").app.help == line
         outcome = voxbench(verb, "--help")
         assert outcome.code == 0
         assert outcome.out.startswith(f"Usage: voxbench {verb}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -96,10 +95,22 @@ def test_the_record_says_what_was_done_to_what_by_which_program(voxbench, calls,
     assert record["displacement"]["folded_voxels"] == 0
     assert record["displacement"]["largest_mm"] == pytest.approx(np.linalg.norm(pair.shift), abs=1e-4)
     assert record["global_ncc"]["after"] > 0.9999 > 0.9 > record["global_ncc"]["before"]
-    assert [level["spacing_mm"] for level in record["levels"]] == [2.0, 1.0]
+    assert [level["after"] for level in record["levels"]] == [0.9, 0.95]
     assert record["cost"]["threads"] == _core.threads()
     assert 0 < record["cost"]["cpu_seconds"] + record["cost"]["wall_seconds"] < 60
     assert 0.01 < record["cost"]["peak_memory_gib"] < 100
+
+
+def test_the_overview_is_a_picture_of_the_pair(voxbench, calls, pair, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("voxbench.report.registration.overview", lambda *given: drawn.append(given))
+    voxbench("register", *pair.words, "--out", tmp_path / "out")
+    [(path, fixed, before, warped, field, title)] = drawn
+    assert path.name == "overview.png"
+    np.testing.assert_array_equal(fixed.array, pair.fixed.array)
+    np.testing.assert_array_equal(before.array, resample(pair.moving, pair.fixed.grid).array)
+    np.testing.assert_array_equal(warped.array, resample(pair.moving, pair.fixed.grid, field).array)
+    assert title == "moving.nii.gz registered to fixed.nii.gz"
 
 
 def test_json_prints_the_record_and_nothing_else_on_stdout(voxbench, calls, pair, tmp_path):
@@ -111,8 +122,8 @@ def test_progress_is_a_plain_line_a_level_on_stderr(voxbench, calls, pair, tmp_p
     err = voxbench("register", *pair.words, "--out", tmp_path / "out").err
     assert "\x1b" not in err
     assert [line for line in err.splitlines() if line.startswith("level")] == [
-        "level 2 mm   ncc 0.100 to 0.900",
-        "level 1 mm   ncc 0.900 to 0.950",
+        "level 4   similarity 0.9000",
+        "level 2   similarity 0.9500",
     ]
 
 
@@ -174,6 +185,19 @@ def test_an_interrupted_run_leaves_nothing(voxbench, calls, pair, tmp_path, monk
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["voxbench.tasks.registration"], "register", interrupted)
+    monkeypatch.setattr("voxbench.tasks.registration.register", interrupted)
     assert voxbench("register", *pair.words, "--out", tmp_path / "new/out").code == 130
     assert names(tmp_path) == {"fixed.nii.gz", "moving.nii.gz"}
+
+
+def test_the_real_method_finds_the_shift_and_draws_it(voxbench, pair, tmp_path):
+    outcome = voxbench("register", *pair.words, "--out", tmp_path / "out", "--preset", "fast", "--threads", 2)
+    assert outcome.code == 0, outcome.err
+    record = json.loads((tmp_path / "out/registration.json").read_text())
+    assert record["settings"]["preset"] == "fast"
+    assert record["displacement"]["folded_voxels"] == 0
+    assert record["global_ncc"]["after"] > 0.99
+    field = read_displacement(tmp_path / "out/displacement.nii.gz").array
+    inside = pair.fixed.array > 200
+    assert np.abs(field[inside] - pair.shift).mean() < 0.3
+    assert (tmp_path / "out/overview.png").read_bytes().startswith(b"\x89PNG")

@@ -111,9 +111,7 @@ def test_a_file_sets_values_of_every_kind(parsed):
 def test_the_command_line_comes_before_the_file_value_by_value(parsed):
     text = 'preset = "fast"\nmetric = ["mind"]\n[regularity]\nweight = 2.5\nsmooth_steps = 7\n'
     settings = parsed(text, "--metric", "ncc", "nmi", "--regularity.weight", "4")
-    assert settings == Settings(
-        preset="fast", metric=("ncc", "nmi"), regularity=Regularity(weight=4, smooth_steps=7)
-    )
+    assert settings == Settings(preset="fast", metric=("ncc", "nmi"), regularity=Regularity(weight=4, smooth_steps=7))
 
 
 def test_a_rule_between_two_settings_sees_both_wherever_they_come_from(parsed):
@@ -130,7 +128,10 @@ def test_a_rule_between_two_settings_sees_both_wherever_they_come_from(parsed):
         ("prest = 1", "FILE: prest: Extra inputs are not permitted; did you mean preset?"),
         ("zzz = 1", "FILE: zzz: Extra inputs are not permitted"),
         ("out = 'x'", "FILE: out: Extra inputs are not permitted"),
-        ("[regularity]\nwieght = 1", "FILE: regularity.wieght: Extra inputs are not permitted; did you mean regularity."),
+        (
+            "[regularity]\nwieght = 1",
+            "FILE: regularity.wieght: Extra inputs are not permitted; did you mean regularity.",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_by_file_and_name(parsed, text, message):
@@ -141,7 +142,7 @@ def test_an_unknown_key_is_refused_by_file_and_name(parsed, text, message):
 
 
 def test_a_wrong_value_in_a_file_is_told_by_file_and_name(parsed):
-    code, told = parsed('[regularity]\nweight = -1.5\n')
+    code, told = parsed("[regularity]\nweight = -1.5\n")
     assert code == 2
     assert told.startswith("voxbench: FILE: regularity.weight: Input should be greater than 0; got '-1.5'\n")
 

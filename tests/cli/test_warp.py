@@ -102,7 +102,9 @@ def test_labels_keep_their_ids_and_become_integers(voxbench, pair, bend, tmp_pat
 
 def test_a_field_between_two_grids_in_voxels_is_read_with_the_image_s_grid(voxbench, pair, bend, tmp_path, make_blob):
     other = make_blob((30, 16, 22), pair.shift)
-    write_volume(pair.moving_path, Volume(other.array, Grid.from_parts(other.grid.shape, (0.9, 1.2, 1.0), (-9, 5, 2))))
+    write_volume(
+        pair.moving_path, Volume(other.array, Grid.from_parts(other.grid.shape, (0.9, 1.2, 1.0), (-9.0, 5.0, 2.0)))
+    )
     moving = read_volume(pair.moving_path)
     write_displacement(tmp_path / "u.nii.gz", bend, moving=moving.grid)
     words = ["warp", pair.moving_path, "--onto", pair.fixed_path, "--out", tmp_path / "w.nii.gz"]
@@ -114,7 +116,7 @@ def test_a_field_between_two_grids_in_voxels_is_read_with_the_image_s_grid(voxbe
 def test_what_an_affine_after_such_a_field_leaves_unclear_is_asked_for(warp, pair, bend, tmp_path, make_blob):
     middle = make_blob((30, 16, 22))
     write_volume(tmp_path / "middle.nii.gz", middle)
-    write_displacement(tmp_path / "u.nii.gz", bend, moving=Grid.from_parts((30, 16, 22), (2, 2, 2)))
+    write_displacement(tmp_path / "u.nii.gz", bend, moving=Grid.from_parts((30, 16, 22), (2.0, 2.0, 2.0)))
     write_affine(tmp_path / "a.json", Affine.identity())
     words = ["--through", tmp_path / "u.nii.gz", tmp_path / "a.json"]
     outcome = warp(*words)
@@ -124,7 +126,7 @@ def test_what_an_affine_after_such_a_field_leaves_unclear_is_asked_for(warp, pai
 
 
 def test_a_field_on_another_grid_than_the_result_s_is_interpolated(warp, pair, bend, tmp_path):
-    coarse = pair.fixed.grid.with_spacing((2, 2, 2))
+    coarse = pair.fixed.grid.with_spacing((2.0, 2.0, 2.0))
     field = compose([bend], coarse)
     write_displacement(tmp_path / "u.nii.gz", field, convention="mm-ras")
     warped = warp("--through", tmp_path / "u.nii.gz")

@@ -91,9 +91,7 @@ def correlation(s: dict[str, np.ndarray], matrix: np.ndarray, masked: bool, bloc
 @pytest.mark.parametrize("masked", [False, True])
 def test_joint_histogram_is_the_sum_of_spline_weights_over_points(masked: bool) -> None:
     s = scene(1)
-    got = _core.joint_histogram(
-        s["points"], s["rows"], s["image"], s["mask"] if masked else None, s["matrix"], BINS
-    )
+    got = _core.joint_histogram(s["points"], s["rows"], s["image"], s["mask"] if masked else None, s["matrix"], BINS)
     np.testing.assert_allclose(got, histogram(s, s["matrix"], masked), rtol=1e-3, atol=2e-4)
 
 

@@ -10,10 +10,15 @@ from cyclopts import App, Parameter
 from voxbench.cli.failures import INTERRUPTED, reported
 
 VERBS = {
+    "info": "Say what image files hold: size, spacing, orientation, values, labels.",
+    "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
     "samples": "List and fetch real sample images.",
     "demo": "Register a real head to the MNI152 brain and write a report.",
+    "predict": "Run a method over all cases of a challenge.",
+    "evaluate": "Score predictions as a challenge's organisers do.",
+    "submit": "Pack predictions as a challenge wants them, or check what was packed.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 

@@ -23,7 +23,7 @@ from voxbench.io.points import read_points
 from voxbench.metrics.deformation import diffeomorphism
 from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.tasks import registration as method
-from voxbench.tasks.registration import Extras, Registration, RegistrationConfig
+from voxbench.tasks.registration import Extras, Progress, Registration, RegistrationConfig
 from voxbench.types import Mask
 
 app = App(
@@ -87,7 +87,6 @@ class Run:
     convention: Annotated[
         Convention, Parameter(help="How the displacement files hold the field; voxel is LUMIR's.")
     ] = "voxel"
-    threads: Annotated[int, Parameter(help="Threads; 0 takes every core.")] = 0
     force: Annotated[bool, Parameter(negative="", help="Replace results that are in the folder already.")] = False
     json: Annotated[bool, Parameter(negative="", help="Print registration.json on stdout.")] = False
 
@@ -117,14 +116,16 @@ def run(
     if guides.fixed_labels is not None and guides.labels is None:
         raise UsageError("--fixed-labels needs --labels: labels guide only in pairs, equal ids of both images")
     watch = Stopwatch()
-    threads = _core.threads(run.threads)
+    threads = _core.threads(settings.threads)
     with result_folder(run.out, FILES, run.force) as folder:
         case = _read(fixed, moving, guides)
         with lines("registering") as tell:
             tell(f"fixed   {fixed}: {case.fixed.grid}")
             tell(f"moving  {moving}: {case.moving.grid}")
             alone = Stopwatch()
-            registration = method.register(case.fixed, case.moving, settings, case.extras, tell)
+            registration = method.register(
+                case.fixed, case.moving, settings, case.extras, lambda step: tell(_line(step))
+            )
             cost = {**alone.seconds(), "threads": threads}
             tell(f"writing {run.out}")
             record = {
@@ -157,22 +158,17 @@ def _usable(path: Path) -> Volume:
 
 def _extras(fixed: Grid, moving: Grid, guides: Guides, labels: LabelMap | None) -> Extras:
     """What guides the registration beside the images."""
-    points = None if guides.landmarks is None else tuple(read_points(path) for path in guides.landmarks)
-    if points is not None and len(points[0]) != len(points[1]):
-        raise UsageError(
-            f"--landmarks: {len(points[0])} fixed points but {len(points[1])} moving ones; they go in pairs"
-        )
-    paired = guides.fixed_labels is not None
-    if guides.fixed_labels is not None and labels is not None:
-        require_same_grid(moving, labels.grid, ("moving image", f"--labels {guides.labels}"))
-    return Extras(
+    points = [None, None] if guides.landmarks is None else [read_points(path) for path in guides.landmarks]
+    extras = Extras(
         fixed_mask=_mask(guides.fixed_mask, fixed, "fixed image"),
         moving_mask=_mask(guides.moving_mask, moving, "moving image"),
         fixed_labels=read_labels(guides.fixed_labels) if guides.fixed_labels is not None else None,
-        moving_labels=labels if paired else None,
-        fixed_landmarks=points[0] if points else None,
-        moving_landmarks=points[1] if points else None,
+        moving_labels=labels if guides.fixed_labels is not None else None,
+        fixed_landmarks=points[0],
+        moving_landmarks=points[1],
     )
+    extras.check(fixed, moving)
+    return extras
 
 
 def _mask(path: Path | None, grid: Grid, image: str) -> Mask | None:
@@ -223,6 +219,11 @@ def _ncc(case: Case, seen: Volume, through: Map | None) -> float:
     everywhere = LabelMap(np.ones(case.moving.grid.shape, np.uint8), case.moving.grid)
     inside = resample(everywhere, case.fixed.grid, through).mask()
     return normalized_cross_correlation(case.fixed.array, seen.array, inside)
+
+
+def _line(step: Progress) -> str:
+    """One finished stage."""
+    return f"{step.stage:<8}  similarity {step.metric:.4f}"
 
 
 def _tell(record: dict[str, Any], run: Run) -> None:

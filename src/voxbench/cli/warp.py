@@ -14,7 +14,7 @@ from voxbench.errors import EmptyShapeError, GridMismatchError, UsageError
 from voxbench.geometry import Affine, DisplacementField, Grid, LabelMap, Volume, resample
 from voxbench.geometry.compose import compose, invert
 from voxbench.geometry.resample import Interpolation, Map
-from voxbench.io import Convention, read_displacement, read_labels, read_volume, write_labels, write_volume
+from voxbench.io import Convention, read_displacement, read_grid, read_labels, read_volume, write_labels, write_volume
 from voxbench.io.affines import SUFFIXES, read_affine
 
 app = App(name="warp", help="Carry an image through displacement fields and affine maps, interpolated once.")
@@ -78,11 +78,11 @@ def run(
     sampling = sampling or Sampling()
     require_free_file(out, force)
     source = read_labels(image) if sampling.labels else read_volume(image)
-    grid = read_volume(onto).grid
+    grid = read_grid(onto)
     field = composed(maps, source.grid, grid)
     if isinstance(source, LabelMap):
         warped = resample(source, grid, field)
-        _require_overlap(source, warped, 0, image)
+        _require_overlap(source, warped, sampling.outside, image)
         write_labels(out, warped)
     else:
         result = resample(source, grid, field, sampling.interpolation, sampling.outside)
@@ -105,7 +105,7 @@ def composed(maps: Maps, moving: Grid, onto: Grid) -> Map:
         UsageError: No map is given.
         InputError: A file cannot be read as a map, or its convention is unclear.
     """
-    elsewhere = None if maps.moving is None else read_volume(maps.moving).grid
+    elsewhere = None if maps.moving is None else read_grid(maps.moving)
     target: Grid | None = moving
     steps: list[Map] = []
     for i in reversed(range(len(maps.through))):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from voxbench.errors import GridMismatchError
-from voxbench.types import Image, Mask
+from voxbench.types import AnyArray, Image
 
 
-def normalized_cross_correlation(reference: Image, prediction: Image, mask: Mask | None = None) -> float:
+def normalized_cross_correlation(reference: Image, prediction: AnyArray, mask: AnyArray | None = None) -> float:
     """Pearson's correlation of the intensities of two images over a region (global NCC), -1 to 1.
 
     Args:
         reference: One image.
         prediction: The other, of the same shape.
-        mask: Where to look; everywhere by default.
+        mask: Where to look (bool); everywhere by default.
 
     Returns:
         NaN where it is undefined: nothing to look at, or an image that is constant there.

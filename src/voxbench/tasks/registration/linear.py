@@ -18,6 +18,7 @@ from voxbench.tasks.registration.linear_starts import (
     NEAR_DEGREES,
     affine_of,
     candidates,
+    distance_mm,
     distinct,
     pose_of,
     rotation_degrees,
@@ -28,8 +29,8 @@ from voxbench.types import Mask
 
 FAR_MARGIN = 0.1
 """Share of the metric by which a rotation no patient makes must beat the best one a patient may have."""
-SAME = 1e-6
-"""A gain below this is no reason to leave the start."""
+SAME = 0.05
+"""A motion below this, in voxels of the finest level, is no reason to leave the start."""
 
 
 class LinearConfig(Config):
@@ -45,7 +46,9 @@ class LinearConfig(Config):
     )
     samples: int = Field(80_000, ge=1000, description="Points sampled on the finest level at most.")
     bins: int = Field(32, ge=8, le=128, description="Histogram bins of either image.")
-    levels: int = Field(3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box.")
+    levels: int = Field(
+        3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
+    )
     iterations: int = Field(60, ge=1, description="Optimiser steps on a level at most.")
     seed: int = Field(0, ge=0, description="Of the sampled points.")
 
@@ -195,7 +198,7 @@ def levels_of(fixed: Grid, moving: Grid, count: int) -> tuple[float, ...]:
     finest = max(g.voxel_volume ** (1 / 3) for g in (fixed, moving))
     coarsest = max(finest, min(boxes) / 24)
     levels = [coarsest / 2**n for n in range(count)]
-    return tuple(level for level in levels if level >= 0.99 * finest)
+    return tuple(max(level, finest) for level in levels if level >= 0.7 * finest)
 
 
 class Search:
@@ -222,7 +225,8 @@ class Search:
             self.progress(f"{level:.3g} mm", similarity.value(poses[0]))
         best = self._refined(poses[0], finest, self.config.model) if len(levels) > 1 else poses[0]
         self.progress(f"{levels[-1]:.3g} mm", finest.value(best))
-        if finest.cost(first)[0] <= finest.cost(best)[0] + SAME:
+        near = distance_mm(best, first, self.pair.sampled.content.radius) < SAME * levels[-1]
+        if near or finest.cost(first)[0] <= finest.cost(best)[0]:
             best = first
         return self._result(best, first, finest)
 
@@ -238,14 +242,15 @@ class Search:
                 "lie inside the other\n  give another start, or let the search look for one"
             )
         self.starts = len(poses)
+        refining = self.pair.similarity(level, self.config.metric, self.config)
         simple: Model = "rigid" if self.config.model in ("similarity", "affine") else self.config.model
-        refined = [self._refined(poses[k], ranking, simple) for k in kept]
+        refined = [self._refined(poses[k], refining, simple) for k in kept]
         if self.config.model in ("similarity", "affine"):
-            refined = [self._refined(p, ranking, "similarity") for p in self._narrowed(refined, ranking, 6)]
+            refined = [self._refined(p, refining, "similarity") for p in self._narrowed(refined, refining, 6)]
         if max(ranking.overlap(p) for p in refined) < 0.02:
             raise EmptyShapeError("the images do not overlap anywhere a start was tried; are the masks right?")
-        refined = self._narrowed(refined, ranking, 3)
-        self.progress(f"{level:.3g} mm", ranking.value(refined[0]))
+        refined = self._narrowed(refined, refining, 3)
+        self.progress(f"{level:.3g} mm", refining.value(refined[0]))
         return refined
 
     def _ranked(self, ranking: Similarity) -> tuple[np.ndarray, list[int]]:

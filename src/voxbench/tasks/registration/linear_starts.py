@@ -50,9 +50,7 @@ def tilts(degrees: float, at_once: int) -> list[np.ndarray]:
     return [rotation_by(np.radians(degrees) * s)[0] for s in sorted(kept, key=np.count_nonzero)]
 
 
-def candidates(
-    sampled: tuple[Grid, Content], read: tuple[Grid, Content], model: Model, anywhere: bool
-) -> np.ndarray:
+def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model: Model, anywhere: bool) -> np.ndarray:
     """Poses worth scoring, the header's own first.
 
     Args:
@@ -100,6 +98,12 @@ def axis_matches(content: Content, other: Content, anywhere: bool) -> list[np.nd
     return [m for m in matches if anywhere or rotation_degrees(m) <= NEAR_DEGREES]
 
 
+def distance_mm(one: Pose, other: Pose, radius: float) -> float:
+    """Root mean square distance between where two poses put the points of a sphere about the centre."""
+    difference = one - other
+    return float(np.sqrt((difference[:, :3] ** 2).sum() * radius**2 / 3 + (difference[:, 3] ** 2).sum()))
+
+
 def distinct(poses: np.ndarray, scores: np.ndarray, radius: float, apart_mm: float, count: int) -> list[int]:
     """Indices of the best poses that lie apart from each other, best first.
 
@@ -111,10 +115,8 @@ def distinct(poses: np.ndarray, scores: np.ndarray, radius: float, apart_mm: flo
         count: At most so many.
     """
     kept: list[int] = []
-    scale = np.array([radius / np.sqrt(3)] * 3 + [1.0])
     for index in np.argsort(-scores, kind="stable"):
-        distances = [np.linalg.norm((poses[index] - poses[k]) * scale) for k in kept]
-        if all(d > apart_mm for d in distances):
+        if all(distance_mm(poses[index], poses[k], radius) > apart_mm for k in kept):
             kept.append(int(index))
         if len(kept) == count:
             break

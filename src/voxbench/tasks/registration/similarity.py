@@ -7,12 +7,15 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Bool
 
 from voxbench import _core
 from voxbench.geometry import Affine, Grid, Volume
 from voxbench.tasks.registration.linear_images import Content, GreyScale
 from voxbench.tasks.registration.linear_models import Pose
 from voxbench.types import FloatImage, Mask, Vector3
+
+AnyMask = Bool[np.ndarray, "_ _ _"]
 
 Metric = Literal["nmi", "ncc"]
 
@@ -83,7 +86,7 @@ class Points:
         voxels = np.clip(voxels, 0, np.asarray(view.bins.shape) - 1).astype(np.float32)
         field = np.ascontiguousarray(voxels[:, None, None])
         values = _core.sample(view.bins, (len(voxels), 1, 1), np.zeros((3, 4)), field, np.eye(3), 1, 0.0).ravel()
-        places = view.image.grid.world_from_voxel(voxels) - centre
+        places = view.image.grid.world_from_voxel(voxels.astype(np.float64)) - centre
         return Points(np.ascontiguousarray(places, dtype=np.float32), values)
 
 
@@ -95,7 +98,7 @@ def voxels_near(view: View, content: Content) -> np.ndarray:
     return np.argwhere(near).astype(np.float64)
 
 
-def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> Mask:
+def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> AnyMask:
     """A mask at the nearest voxels of another grid; the border goes on outside."""
     matrix = (grid.voxel_from_world @ onto.world_from_voxel).matrix
     if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))).max() < 1e-6:
