@@ -1,6 +1,6 @@
 """Registration against its peers on real pairs: quality and cost in one run. See README.md beside this file.
 
-    python benchmarks/registration.py --set brain --data ../shared/data --out benchmarks/results/registration_brain.json
+python benchmarks/registration.py --set brain --data ../shared/data --out benchmarks/results/registration_brain.json
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-
 from bench import contrast, methods, pairs, scores, tables
 from bench.measure import Cost
 
@@ -34,7 +33,9 @@ def main() -> None:
             row = {"pair": pair.name, "group": pair.group, "method": method} | score(method, pair, options, cache)
             rows.append(row)
             print(json.dumps(row), flush=True)
-            tables.write(options.out or Path(f"benchmarks/results/registration_{options.set}.json"), about, rows, options.peer)
+            tables.write(
+                options.out or Path(f"benchmarks/results/registration_{options.set}.json"), about, rows, options.peer
+            )
 
 
 def arguments() -> argparse.Namespace:
@@ -88,8 +89,7 @@ def score(method: str, pair: pairs.Pair, options: argparse.Namespace, cache: Pat
 
 def quality(pair: pairs.Pair, outcome: methods.Outcome) -> tables.Row:
     fixed, moving, fixed_labels, moving_labels = (
-        np.asarray(nib.load(path).dataobj)
-        for path in (pair.fixed, pair.moving, pair.fixed_labels, pair.moving_labels)
+        np.asarray(nib.load(path).dataobj) for path in (pair.fixed, pair.moving, pair.fixed_labels, pair.moving_labels)
     )
     fixed_labels, moving_labels = fixed_labels.astype(np.int32), moving_labels.astype(np.int32)
     u, v = outcome.field, outcome.inverse
@@ -112,7 +112,7 @@ def save(path: Path, outcome: methods.Outcome, costs: list[Cost]) -> None:
 def load(path: Path) -> tuple[methods.Outcome, list[Cost]]:
     with np.load(path) as data:
         costs = [Cost(**c) for c in json.loads(str(data["costs"]))]
-        inverse = data["inverse"] if "inverse" in data else None
+        inverse = data.get("inverse")
         return replace(methods.Outcome(data["field"], inverse, None), cost=costs[-1] if costs else None), costs
 
 

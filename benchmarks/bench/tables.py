@@ -70,7 +70,10 @@ def _summary(rows: Sequence[Row], peer: str) -> list[str]:
 def _table(rows: Sequence[Row], first: Sequence[str], last: Sequence[str] = ()) -> list[str]:
     names = [*first, *COLUMNS, *last]
     lines = ["| " + " | ".join(TITLES.get(n, n) for n in names) + " |", "|" + "---|" * len(names)]
-    return lines + ["| " + " | ".join(_cell(r.get(n), DIGITS.get(n, ".2f" if n == "ratio" else ".1f")) for n in names) + " |" for r in rows]
+    return lines + [
+        "| " + " | ".join(_cell(r.get(n), DIGITS.get(n, ".2f" if n == "ratio" else ".1f")) for n in names) + " |"
+        for r in rows
+    ]
 
 
 def _cell(value: object, digits: str) -> str:
