@@ -15,7 +15,7 @@ SPACINGS_MM = (2.0, 1.0, 0.7)
 
 
 def resolution_pairs(data: Path, cache: Path) -> list[Pair]:
-    """The pair symA<-condA at 2, 1 and 0.7 mm; images smoothed before they are made coarser, then interpolated linearly."""
+    """The pair symA<-condA at 2, 1 and 0.7 mm; smoothed before it is made coarser, then interpolated linearly."""
     folder = cache / "resolution"
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []
