@@ -43,4 +43,7 @@ NB_MODULE(_core, m) {
   bind_warp(m);
   bind_diffeo(m);
   bind_ncc(m);
+  bind_histogram(m);
+  bind_mind(m);
+  bind_correlation(m);
 }

@@ -1,0 +1,290 @@
+"""Rigid and affine registration: many starts ranked on a coarse level, the best ones followed to the finest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from voxbench.config import Config
+from voxbench.errors import EmptyShapeError, GridMismatchError
+from voxbench.geometry import Affine, Grid, Volume
+from voxbench.tasks.registration.linear_images import Content, GreyScale, pyramid
+from voxbench.tasks.registration.linear_models import Model, Motion, Pose
+from voxbench.tasks.registration.linear_starts import (
+    NEAR_DEGREES,
+    affine_of,
+    candidates,
+    distinct,
+    pose_of,
+    rotation_degrees,
+)
+from voxbench.tasks.registration.descent import descend
+from voxbench.tasks.registration.similarity import Metric, Points, Similarity, View, onto_grid
+from voxbench.types import Mask
+
+FAR_MARGIN = 0.1
+"""Share of the metric by which a rotation no patient makes must beat the best one a patient may have."""
+SAME = 1e-6
+"""A gain below this is no reason to leave the start."""
+
+
+class LinearConfig(Config):
+    """Rigid or affine registration."""
+
+    model: Model = Field("affine", description="Which motions are allowed; none: only compare at the start.")
+    metric: Metric = Field(
+        "nmi", description="nmi: normalised mutual information, any contrasts; ncc: local correlation, like contrasts."
+    )
+    search: Literal["anywhere", "near", "start"] = Field(
+        "anywhere",
+        description="Where starts are tried: any rotation; those a patient may have against the headers; the start only.",
+    )
+    samples: int = Field(80_000, ge=1000, description="Points sampled on the finest level at most.")
+    bins: int = Field(32, ge=8, le=128, description="Histogram bins of either image.")
+    levels: int = Field(3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box.")
+    iterations: int = Field(60, ge=1, description="Optimiser steps on a level at most.")
+    seed: int = Field(0, ge=0, description="Of the sampled points.")
+
+
+@dataclass(frozen=True, eq=False)
+class LinearResult:
+    """What linear registration found.
+
+    Attributes:
+        affine: moving_from_fixed on world points.
+        metric: The metric there, on the finest level.
+        initial: The metric at the start (the image headers, unless another was given), on the same points.
+        starts: Number of starts that were scored.
+        evaluations: Number of times metric and gradient were computed.
+    """
+
+    affine: Affine
+    metric: float
+    initial: float
+    starts: int
+    evaluations: int
+
+
+def register_linear(
+    fixed: Volume,
+    moving: Volume,
+    config: LinearConfig = LinearConfig(),
+    *,
+    fixed_mask: Mask | None = None,
+    moving_mask: Mask | None = None,
+    start: Affine | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> LinearResult:
+    """Bring two images together by one linear motion.
+
+    The image with the smaller content is sampled at jittered points in and around that content, and read in the other
+    one, so that a brain finds its place in a head and a slab in a body whichever of the two is fixed.
+
+    Args:
+        fixed: The image that stays.
+        moving: The image that goes; any grid, any contrast.
+        config: Settings.
+        fixed_mask: Where the fixed image counts, on its grid.
+        moving_mask: Where the moving image counts, on its grid.
+        start: The only start, instead of the headers and the search.
+        progress: Called with the name of a level and the metric reached there.
+
+    Returns:
+        The motion, never worse in the metric than the start itself.
+
+    Raises:
+        NotFiniteError: An image holds NaN or infinity.
+        EmptyShapeError: An image is constant, a mask empty, or the images do not overlap at the start given.
+        GridMismatchError: A mask has another shape than its image.
+    """
+    fixed.require_usable("fixed image")
+    moving.require_usable("moving image")
+    pair = Pair.of(fixed, moving, (fixed_mask, moving_mask), config)
+    search = Search(pair, config, progress or (lambda _level, _metric: None))
+    return search.run(start)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of the two images on all levels.
+
+    Attributes:
+        views: Level in mm to view, coarsest first.
+        content: Where there is something.
+        grid: Of the original image.
+        room: Volume in which the image counts, mm^3.
+    """
+
+    views: dict[float, View]
+    content: Content
+    grid: Grid
+    room: float
+
+    @staticmethod
+    def of(volume: Volume, mask: Mask | None, levels: tuple[float, ...], bins: int, name: str) -> Side:
+        """The pyramid, the content and the grey scale of one image."""
+        if mask is not None and mask.shape != volume.grid.shape:
+            raise GridMismatchError(f"{name}: its mask has shape {mask.shape}, the image {volume.grid.shape}")
+        images = pyramid(volume, levels)
+        masks = {l: None if mask is None else onto_grid(mask, volume.grid, images[l].grid) for l in levels}
+        middle = levels[min(1, len(levels) - 1)]
+        content = Content.of(images[middle], masks[middle], name)
+        scale = GreyScale.of(images[middle], content.neighbourhood, bins)
+        views = {l: View.of(images[l], scale, masks[l]) for l in levels}
+        share = 1.0 if mask is None else float(mask.mean())
+        return Side(views, content, volume.grid, share * volume.grid.size * volume.grid.voxel_volume)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The two images in the roles they play here.
+
+    Attributes:
+        sampled: The one whose points are taken: that with the smaller content.
+        read: The other one.
+        swapped: Whether the moving image is the sampled one.
+    """
+
+    sampled: Side
+    read: Side
+    swapped: bool
+
+    @staticmethod
+    def of(fixed: Volume, moving: Volume, masks: tuple[Mask | None, Mask | None], config: LinearConfig) -> Pair:
+        """Prepare both images and give them their roles; a mask on one image alone makes it the sampled one."""
+        levels = levels_of(fixed.grid, moving.grid, config.levels)
+        sides = [
+            Side.of(volume, mask, levels, config.bins, name)
+            for volume, mask, name in zip((fixed, moving), masks, ("fixed image", "moving image"), strict=True)
+        ]
+        swapped = sides[1].content.volume < sides[0].content.volume
+        if (masks[0] is None) != (masks[1] is None):
+            swapped = masks[0] is None
+        return Pair(sides[swapped], sides[not swapped], swapped)
+
+    def similarity(self, level: float, metric: Metric, config: LinearConfig) -> Similarity:
+        """The metric on one level, as a function of the pose."""
+        rng = np.random.default_rng(config.seed)
+        scatter = Points.scattered if metric == "nmi" else Points.blocks
+        view, content = self.sampled.views[level], self.sampled.content
+        points = scatter(view, content, config.samples, rng)
+        around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
+        return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
+
+    def to_pose(self, moving_from_fixed: Affine) -> Pose:
+        """The pose of a map, about the centre of the sampled content."""
+        map_ = moving_from_fixed.inverse() if self.swapped else moving_from_fixed
+        return pose_of(map_, self.sampled.content.centre)
+
+    def to_map(self, pose: Pose) -> Affine:
+        """moving_from_fixed of a pose."""
+        map_ = affine_of(pose, self.sampled.content.centre)
+        return map_.inverse() if self.swapped else map_
+
+
+def levels_of(fixed: Grid, moving: Grid, count: int) -> tuple[float, ...]:
+    """Spacings of the levels, mm, coarsest first: about 1/24 of the smaller box, then halves of it.
+
+    None is finer than the coarser image's voxels (their geometric mean).
+    """
+    boxes = [(g.size * g.voxel_volume) ** (1 / 3) for g in (fixed, moving)]
+    finest = max(g.voxel_volume ** (1 / 3) for g in (fixed, moving))
+    coarsest = max(finest, min(boxes) / 24)
+    levels = [coarsest / 2**n for n in range(count)]
+    return tuple(level for level in levels if level >= 0.99 * finest)
+
+
+class Search:
+    """One run: it counts what it evaluates."""
+
+    def __init__(self, pair: Pair, config: LinearConfig, progress: Callable[[str, float], None]) -> None:
+        self.pair = pair
+        self.config = config
+        self.progress = progress
+        self.starts = 1
+        self.evaluations = 0
+
+    def run(self, start: Affine | None) -> LinearResult:
+        """Rank, refine, and compare with the start on the finest level."""
+        first = self.pair.to_pose(start or Affine.identity())
+        levels = list(self.pair.sampled.views)
+        finest = self.pair.similarity(levels[-1], self.config.metric, self.config)
+        if self.config.model == "none":
+            return self._result(first, first, finest)
+        poses = self._coarsest(first, levels[0], only_start=start is not None or self.config.search == "start")
+        for level in levels[1:-1]:
+            similarity = self.pair.similarity(level, self.config.metric, self.config)
+            poses = self._narrowed([self._refined(p, similarity, self.config.model) for p in poses], similarity, 1)
+            self.progress(f"{level:.3g} mm", similarity.value(poses[0]))
+        best = self._refined(poses[0], finest, self.config.model) if len(levels) > 1 else poses[0]
+        self.progress(f"{levels[-1]:.3g} mm", finest.value(best))
+        if finest.cost(first)[0] <= finest.cost(best)[0] + SAME:
+            best = first
+        return self._result(best, first, finest)
+
+    def _coarsest(self, first: Pose, level: float, *, only_start: bool) -> list[Pose]:
+        """The few best poses of the coarsest level."""
+        ranking = self.pair.similarity(level, "nmi", self.config)
+        poses, kept = first[None], [0]
+        if not only_start:
+            poses, kept = self._ranked(ranking)
+        elif ranking.overlap(first) < 0.02:
+            raise EmptyShapeError(
+                f"the images do not overlap at the start: {100 * ranking.overlap(first):.2g} % of the points of one "
+                "lie inside the other\n  give another start, or let the search look for one"
+            )
+        self.starts = len(poses)
+        simple: Model = "rigid" if self.config.model in ("similarity", "affine") else self.config.model
+        refined = [self._refined(poses[k], ranking, simple) for k in kept]
+        if self.config.model in ("similarity", "affine"):
+            refined = [self._refined(p, ranking, "similarity") for p in self._narrowed(refined, ranking, 6)]
+        if max(ranking.overlap(p) for p in refined) < 0.02:
+            raise EmptyShapeError("the images do not overlap anywhere a start was tried; are the masks right?")
+        refined = self._narrowed(refined, ranking, 3)
+        self.progress(f"{level:.3g} mm", ranking.value(refined[0]))
+        return refined
+
+    def _ranked(self, ranking: Similarity) -> tuple[np.ndarray, list[int]]:
+        """All starts, and the indices of those worth refining; the headers' own always among them."""
+        sides = [(s.grid, s.content) for s in (self.pair.sampled, self.pair.read)]
+        anywhere = self.config.search == "anywhere"
+        poses = candidates(sides[0], sides[1], self.config.model, anywhere)
+        scores = ranking.rank(poses)
+        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
+        radius = self.pair.sampled.content.radius
+        kept = [0]
+        for group, count in ((near, 6), (~near, 8)):
+            index = np.flatnonzero(group)
+            kept += [int(index[k]) for k in distinct(poses[index], scores[index], radius, 0.25 * radius, count)]
+        return poses, list(dict.fromkeys(kept))
+
+    def _refined(self, pose: Pose, similarity: Similarity, model: Model) -> Pose:
+        """The nearest optimum of the metric."""
+        motion = Motion(model, pose, self.pair.sampled.content.radius)
+        level = float(similarity.read.image.grid.voxel_volume ** (1 / 3))
+        gradient = motion.pull(np.zeros(motion.size), similarity.cost(pose)[1])
+        factor = 0.5 * level / max(float(np.linalg.norm(gradient)), 1e-4)
+
+        def scaled(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            self.evaluations += 1
+            cost, by_pose = similarity.cost(motion.pose(parameters))
+            return factor * cost, factor * motion.pull(parameters, by_pose)
+
+        return motion.pose(descend(scaled, np.zeros(motion.size), self.config.iterations))
+
+    def _narrowed(self, poses: list[Pose], similarity: Similarity, count: int) -> list[Pose]:
+        """The best distinct poses; unlikely rotations must be clearly better."""
+        scores = np.array([-similarity.cost(p)[0] - (similarity.metric == "nmi") for p in poses])
+        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
+        scores = np.where(near, scores, scores - FAR_MARGIN * np.abs(scores))
+        radius = self.pair.sampled.content.radius
+        return [poses[k] for k in distinct(np.stack(poses), scores, radius, 0.05 * radius, count)]
+
+    def _result(self, pose: Pose, first: Pose, finest: Similarity) -> LinearResult:
+        return LinearResult(
+            self.pair.to_map(pose), finest.value(pose), finest.value(first), self.starts, self.evaluations
+        )

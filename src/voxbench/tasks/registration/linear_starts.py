@@ -1,0 +1,121 @@
+"""Where to start: poses from headers, boxes, masses and principal axes, with turns and shifts around them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from voxbench.geometry import Affine, Grid
+from voxbench.tasks.registration.linear_images import Content
+from voxbench.tasks.registration.linear_models import Model, Pose, rotation_by
+from voxbench.types import Vector3
+
+NEAR_DEGREES = 50.0
+"""Rotations up to this against the headers are what patients do; beyond it a header must be wrong."""
+
+
+def rotation_degrees(linear: np.ndarray) -> float:
+    """Angle of the rotation in a linear map."""
+    u, _, v = np.linalg.svd(linear)
+    return float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
+
+
+def pose_of(map_: Affine, centre: Vector3) -> Pose:
+    """The pose of a map of world points, about a centre."""
+    return np.column_stack([map_.linear, map_(centre)])
+
+
+def affine_of(pose: Pose, centre: Vector3) -> Affine:
+    """The map of world points of a pose about a centre."""
+    return Affine.from_parts(pose[:, :3], pose[:, 3] - pose[:, :3] @ centre)
+
+
+def half_axis_turns() -> list[np.ndarray]:
+    """The 24 rotations of the cube, the identity first."""
+    turns = []
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            turn = np.zeros((3, 3))
+            turn[range(3), order] = signs
+            if np.linalg.det(turn) > 0:
+                turns.append(turn)
+    return turns
+
+
+def tilts(degrees: float, at_once: int) -> list[np.ndarray]:
+    """Rotations of 0 or +-``degrees`` about up to ``at_once`` of the axes together, the identity first."""
+    steps = [np.array(s) for s in itertools.product((0, 1, -1), repeat=3)]
+    kept = [s for s in steps if np.count_nonzero(s) <= at_once]
+    return [rotation_by(np.radians(degrees) * s)[0] for s in sorted(kept, key=np.count_nonzero)]
+
+
+def candidates(
+    sampled: tuple[Grid, Content], read: tuple[Grid, Content], model: Model, anywhere: bool
+) -> np.ndarray:
+    """Poses worth scoring, the header's own first.
+
+    Args:
+        sampled: Grid and content of the image whose points are taken.
+        read: Grid and content of the image they are read in.
+        model: A translation has no turns, a rigid motion no scales.
+        anywhere: Whether rotations beyond those of a patient are tried too.
+
+    Returns:
+        Poses, shape (n, 3, 4).
+    """
+    (grid, content), (other_grid, other) = sampled, read
+    shifts = {
+        "header": content.centre,
+        "boxes": content.centre + other_grid.centre - grid.centre,
+        "masses": other.centre,
+    }
+    header = np.column_stack([np.eye(3), shifts["header"]])
+    poses = [header, *(np.column_stack([np.eye(3), s]) for s in shifts.values())]
+    steps = [0.3 * content.radius * np.array(s) for s in itertools.product((0, 1, -1), repeat=3)]
+    turns = [np.eye(3)] if model == "translation" else tilts(25.0, 1)
+    for place, step, turn in itertools.product(shifts.values(), steps, turns):
+        poses.append(np.column_stack([turn, place + step]))
+    if model == "translation":
+        return np.stack(poses)
+    scales = [1.0]
+    if model in ("similarity", "affine"):
+        scales.append(float(np.clip((other.volume / content.volume) ** (1 / 3), 0.7, 1.4)))
+    around = [*tilts(25.0, 3), *tilts(50.0, 1)[1:]]
+    if anywhere:
+        around = [tilt @ turn for turn in half_axis_turns() for tilt in tilts(28.0, 3)]
+    around += axis_matches(content, other, anywhere)
+    for scale, place, turn in itertools.product(scales, (shifts["boxes"], shifts["masses"]), around):
+        poses.append(np.column_stack([scale * turn, place]))
+    return np.stack(poses)
+
+
+def axis_matches(content: Content, other: Content, anywhere: bool) -> list[np.ndarray]:
+    """The four rotations that bring principal axes onto each other, without those no patient does unless asked."""
+    matches = [
+        other.axes @ np.diag(signs) @ content.axes.T
+        for signs in itertools.product((1, -1), repeat=3)
+        if np.prod(signs) > 0
+    ]
+    return [m for m in matches if anywhere or rotation_degrees(m) <= NEAR_DEGREES]
+
+
+def distinct(poses: np.ndarray, scores: np.ndarray, radius: float, apart_mm: float, count: int) -> list[int]:
+    """Indices of the best poses that lie apart from each other, best first.
+
+    Args:
+        poses: Shape (n, 3, 4).
+        scores: Larger is better.
+        radius: Distance from the centre at which poses are compared, mm.
+        apart_mm: Root mean square distance below which two poses count as one.
+        count: At most so many.
+    """
+    kept: list[int] = []
+    scale = np.array([radius / np.sqrt(3)] * 3 + [1.0])
+    for index in np.argsort(-scores, kind="stable"):
+        distances = [np.linalg.norm((poses[index] - poses[k]) * scale) for k in kept]
+        if all(d > apart_mm for d in distances):
+            kept.append(int(index))
+        if len(kept) == count:
+            break
+    return kept

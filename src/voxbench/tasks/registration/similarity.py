@@ -1,0 +1,181 @@
+"""How alike two images are under a linear motion: points of one, read in the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from voxbench import _core
+from voxbench.geometry import Affine, Grid, Volume
+from voxbench.tasks.registration.linear_images import Content, GreyScale
+from voxbench.tasks.registration.linear_models import Pose
+from voxbench.types import FloatImage, Mask, Vector3
+
+Metric = Literal["nmi", "ncc"]
+
+BLOCK = 4
+"""Points along the edge of a block of the local correlation."""
+NOISE_BINS = 0.5
+"""Standard deviation below which a block counts as flat, in bins."""
+LEAST_OVERLAP = 0.5
+"""A motion that leaves less than this share of what could overlap is penalised."""
+OVERLAP_WEIGHT = 1.0
+"""Penalty, in units of the metric, of losing all overlap."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image at one level, ready to be sampled or read.
+
+    Attributes:
+        image: Smoothed grey values.
+        bins: The same as bin coordinates.
+        mask: True where it counts; None for everywhere.
+    """
+
+    image: Volume
+    bins: FloatImage
+    mask: Mask | None
+
+    @staticmethod
+    def of(image: Volume, scale: GreyScale, mask: Mask | None) -> View:
+        """The image with its grey values spread over bins."""
+        return View(image, scale(image.array), mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points of the sampled image.
+
+    Attributes:
+        places: World mm relative to the content's centre, float32, shape (n, 3).
+        values: Bin coordinates there.
+    """
+
+    places: np.ndarray
+    values: np.ndarray
+
+    @staticmethod
+    def scattered(view: View, content: Content, count: int, rng: np.random.Generator) -> Points:
+        """One jittered point in each of at most ``count`` voxels, evenly spread, around the content."""
+        chosen = voxels_near(view, content)
+        if len(chosen) > count:
+            strata = (np.arange(count) + rng.random(count)) * (len(chosen) / count)
+            chosen = chosen[strata.astype(np.int64)]
+        return Points._at(view, content.centre, chosen + rng.uniform(-0.5, 0.5, chosen.shape))
+
+    @staticmethod
+    def blocks(view: View, content: Content, count: int, rng: np.random.Generator) -> Points:
+        """Cubes of points one voxel apart, about ``count`` points in all, jittered around the content."""
+        chosen = voxels_near(view, content)
+        number = min(max(1, count // BLOCK**3), len(chosen))
+        strata = (np.arange(number) + rng.random(number)) * (len(chosen) / number)
+        corners = chosen[strata.astype(np.int64)] + rng.uniform(-0.5, 0.5, (number, 3))
+        cube = np.indices((BLOCK,) * 3).reshape(3, -1).T - (BLOCK - 1) / 2
+        return Points._at(view, content.centre, (corners[:, None] + cube).reshape(-1, 3))
+
+    @staticmethod
+    def _at(view: View, centre: Vector3, voxels: np.ndarray) -> Points:
+        """The points at these voxel coordinates, moved inside the box."""
+        voxels = np.clip(voxels, 0, np.asarray(view.bins.shape) - 1).astype(np.float32)
+        field = np.ascontiguousarray(voxels[:, None, None])
+        values = _core.sample(view.bins, (len(voxels), 1, 1), np.zeros((3, 4)), field, np.eye(3), 1, 0.0).ravel()
+        places = view.image.grid.world_from_voxel(voxels) - centre
+        return Points(np.ascontiguousarray(places, dtype=np.float32), values)
+
+
+def voxels_near(view: View, content: Content) -> np.ndarray:
+    """Voxel indices of a level that lie in the content's neighbourhood and in the mask, float64 (n, 3)."""
+    near = onto_grid(content.neighbourhood, content.grid, view.image.grid)
+    if view.mask is not None:
+        near &= view.mask
+    return np.argwhere(near).astype(np.float64)
+
+
+def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> Mask:
+    """A mask at the nearest voxels of another grid; the border goes on outside."""
+    matrix = (grid.voxel_from_world @ onto.world_from_voxel).matrix
+    if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))).max() < 1e-6:
+        # The two grids share their axes: look indices up an axis at a time.
+        index = [
+            np.clip(np.floor(matrix[a, a] * np.arange(n) + matrix[a, 3] + 0.5), 0, grid.shape[a] - 1).astype(int)
+            for a, n in enumerate(onto.shape)
+        ]
+        return mask[np.ix_(*index)]
+    out = np.empty(onto.shape, np.uint8)
+    contiguous = np.ascontiguousarray(mask).view(np.uint8)
+    _core.sample_nearest(contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.uint8(0), out)
+    return out.view(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """The metric at one level, as a function of the pose.
+
+    Attributes:
+        metric: ``nmi``, normalised mutual information (1 to 2); ``ncc``, mean squared local correlation (0 to 1).
+        points: Points of the sampled image.
+        read: The other image.
+        bins: Number of histogram bins.
+        reachable: Share of the points that can lie inside the other image at once.
+
+    References:
+        C. Studholme et al., Pattern Recognition 32:71-86, 1999, doi:10.1016/S0031-3203(98)00091-0
+        D. Mattes et al., IEEE Trans. Medical Imaging 22:120-128, 2003, doi:10.1109/TMI.2003.809072
+    """
+
+    metric: Metric
+    points: Points
+    read: View
+    bins: int
+    reachable: float
+
+    def value(self, pose: Pose) -> float:
+        """The metric alone."""
+        return self._parts(pose)[0]
+
+    def overlap(self, pose: Pose) -> float:
+        """Share of the points that lie inside the other image."""
+        return self._parts(pose)[1] / len(self.points.places)
+
+    def cost(self, pose: Pose) -> tuple[float, np.ndarray]:
+        """What is minimised: minus the metric plus the penalty of losing overlap; and its gradient by the pose."""
+        metric, overlap, gradients = self._parts(pose)
+        by_pose = [self._voxel_from_world.linear.T @ g for g in gradients]
+        full = LEAST_OVERLAP * self.reachable * len(self.points.places)
+        lost = max(0.0, 1 - overlap / full)
+        cost = -metric + OVERLAP_WEIGHT * lost**2
+        return cost, -by_pose[0] - 2 * OVERLAP_WEIGHT * lost / full * by_pose[1]
+
+    def rank(self, poses: np.ndarray) -> np.ndarray:
+        """A score of many poses (n, 3, 4), larger is better: information times the root of the overlap."""
+        matrices = np.stack([self._matrix(pose) for pose in poses])
+        ratios, overlaps = _core.mutual_information_many(*self._scene, matrices, self.bins)
+        share = np.minimum(1.0, overlaps / (self.reachable * len(self.points.places)))
+        return (ratios - 1) * np.sqrt(share)
+
+    def _parts(self, pose: Pose) -> tuple[float, float, np.ndarray]:
+        """Metric, overlap in points, and the gradients (2, 3, 4) of both by the matrix of the core."""
+        matrix = self._matrix(pose)
+        if self.metric == "nmi":
+            return _core.mutual_information(*self._scene, matrix, self.bins)
+        places, _, image, mask = self._scene
+        return _core.block_correlation(places, self.points.values, BLOCK**3, image, mask, matrix, NOISE_BINS**2)
+
+    @cached_property
+    def _voxel_from_world(self) -> Affine:
+        return self.read.image.grid.voxel_from_world
+
+    @cached_property
+    def _scene(self) -> tuple[np.ndarray, np.ndarray, FloatImage, np.ndarray | None]:
+        rows = np.clip(self.points.values + 0.5, 0, self.bins - 1).astype(np.uint8)
+        mask = None if self.read.mask is None else self.read.mask.astype(np.float32)
+        return self.points.places, rows, self.read.bins, mask
+
+    def _matrix(self, pose: Pose) -> np.ndarray:
+        """Voxel of the other image from a point relative to the centre."""
+        linear, offset = self._voxel_from_world.linear, self._voxel_from_world.offset
+        return np.ascontiguousarray(np.column_stack([linear @ pose[:, :3], linear @ pose[:, 3] + offset]))
