@@ -68,6 +68,6 @@ def test_wrong_shapes_are_refused() -> None:
     planes = np.zeros((2, 4, 5, 6), np.float32)
     with pytest.raises(ValueError, match="shapes differ"):
         _core.ssd_volume(planes, planes[:, :3].copy(), 1)
+    near = np.zeros((3, 4, 5, 6), np.float32)
     with pytest.raises(ValueError, match="half width"):
-        near = np.zeros((3, 4, 5, 6), np.float32)
         _core.coupled_argmin(np.zeros((4, 5, 27, 6), np.uint16), 2, np.ones(3, np.float32), near, near.copy())
