@@ -212,7 +212,20 @@ def _in_python(method: ExternalMethod, interpreter: str, module: str) -> tuple[s
 
 def _greedy(program: _Program) -> DisplacementField:
     config = program.config
-    common = ("-d", "3", "-threads", str(config.threads), "-i", FIXED, MOVING, "-m", "NCC", "2x2x2")
+    common = (
+        "-d",
+        "3",
+        "-threads",
+        str(config.threads),
+        "-seed",
+        str(config.seed),
+        "-i",
+        FIXED,
+        MOVING,
+        "-m",
+        "NCC",
+        "2x2x2",
+    )
     start = ("-ia-identity",)
     if config.affine:
         program.run(*common, "-a", "-dof", "12", "-ia-image-centers", "-n", "100x50x10", "-o", "affine.mat")
