@@ -64,7 +64,7 @@ def ratio_of(shape: Shape, size: Shape) -> float:
     return 1.0 / round(max(a / b for a, b in zip(shape, size, strict=True)))
 
 
-def regrid(field: PlanarVoxelVectors, size: Shape, factor: float) -> PlanarVoxelVectors:
+def regrid(field: PlanarVoxelVectors, size: Shape, factor: float) -> np.ndarray:
     """A field on a grid with voxels smaller by ``factor``, whose first voxel begins at the same face."""
     out = np.empty((3, *size), np.float32)
     offset = (1 / factor - 1) / 2
@@ -78,7 +78,7 @@ def regrid(field: PlanarVoxelVectors, size: Shape, factor: float) -> PlanarVoxel
     return out
 
 
-def compose_planar(outer: PlanarVoxelVectors, inner: PlanarVoxelVectors) -> PlanarVoxelVectors:
+def compose_planar(outer: PlanarVoxelVectors, inner: PlanarVoxelVectors) -> np.ndarray:
     """First ``inner``, then ``outer``."""
     out = np.empty_like(outer)
     _core.compose_planar(outer, inner, 1.0, out)

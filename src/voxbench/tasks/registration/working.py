@@ -148,7 +148,7 @@ def prepare(
     )
 
 
-def coarser(image: FloatImage, scale: int) -> FloatImage:
+def coarser(image: FloatImage, scale: int) -> np.ndarray:
     """Smoothed and sampled at the centres of blocks of ``scale`` voxels; the shape must be a multiple of it."""
     if scale == 1:
         return image
