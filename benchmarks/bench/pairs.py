@@ -10,7 +10,8 @@ import numpy as np
 
 PEOPLE = ("symA", "condA", "fsA")
 FROM_FREESURFER = {
-    41: 1, 43: 3, 44: 4, 46: 5, 47: 6, 49: 7, 50: 8, 51: 9, 52: 10, 14: 11, 15: 12, 16: 13, 53: 14, 54: 15, 58: 16, 60: 17,
+    41: 1, 43: 3, 44: 4, 46: 5, 47: 6, 49: 7, 50: 8, 51: 9, 52: 10, 14: 11, 15: 12, 16: 13, 53: 14, 54: 15, 58: 16,
+    60: 17,
     2: 21, 4: 23, 5: 24, 7: 25, 8: 26, 10: 27, 11: 28, 12: 29, 13: 30, 17: 34, 18: 35, 26: 36, 28: 37,
 }  # fmt: skip
 """Ids of the segmentation network's 31 structures by FreeSurfer's; found by overlap, see benchmarks/README.md."""

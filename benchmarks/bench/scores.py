@@ -45,7 +45,9 @@ def folded_voxels(field: np.ndarray) -> int:
     count = 0
     for block in _slabs(field):
         inner = (slice(1, -1),) * 3
-        columns = [((np.roll(block, -1, a + 1) - np.roll(block, 1, a + 1)) / 2)[(slice(None), *inner)] for a in range(3)]
+        columns = [
+            ((np.roll(block, -1, a + 1) - np.roll(block, 1, a + 1)) / 2)[(slice(None), *inner)] for a in range(3)
+        ]
         count += int((_determinant(columns) <= 0).sum())
     return count
 
@@ -60,10 +62,9 @@ def ndv_percent(field: np.ndarray, fixed: np.ndarray) -> float:
     for at, block in enumerate(_slabs(field)):
         where = mask[at * SLAB : at * SLAB + block.shape[1] - 2]
         step = {(a, s): _difference(block, a, s) for a in range(3) for s in (1, -1)}
-        groups = [([step[0, a], step[1, b], step[2, c]], a * b * c) for a, b, c in SIGNS]
-        for s in (1, -1):
-            groups.append(([_diagonal(block, offset) for offset in _star(s)], 1))
-        for columns, _ in groups:
+        groups = [[step[0, a], step[1, b], step[2, c]] for a, b, c in SIGNS]
+        groups += [[_diagonal(block, offset) for offset in _star(s)] for s in (1, -1)]
+        for columns in groups:
             volume += float((0.5 * np.maximum(-_determinant(columns), 0) / 6)[where].sum())
     return 100 * volume / int(mask.sum())
 
@@ -108,7 +109,7 @@ def _diagonal(block: np.ndarray, offset: Sequence[int]) -> np.ndarray:
 
 
 def _star(sign: int) -> tuple[tuple[int, int, int], ...]:
-    """The three edges of J*1 (sign -1) and of J*2 (sign +1), in the order that makes the identity's determinant positive."""
+    """The three edges of J*1 (sign -1) and of J*2 (sign +1), ordered so that the identity's is positive."""
     first = ((-1, -1, 0), (-1, 0, -1), (0, -1, -1))
     second = ((1, 1, 0), (0, 1, 1), (1, 0, 1))
     return first if sign < 0 else second
@@ -117,6 +118,4 @@ def _star(sign: int) -> tuple[tuple[int, int, int], ...]:
 def _determinant(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Determinants of 3 x 3 matrices given by columns of shape (3, ...)."""
     a, b, c = columns
-    return (
-        a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
-    )
+    return a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])

@@ -26,13 +26,13 @@ TITLES = {
 DIGITS = {"dice": ".4f", "ncc": ".4f", "folded": ".0f", "ndv_percent": ".2g", "consistency": ".4f"}
 
 
-def surroundings(threads: int, runs: int) -> Row:
+def surroundings(threads: Sequence[int], runs: int) -> Row:
     """Where and with what the numbers were made."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "threads": threads,
+        "threads": list(threads),
         "runs": runs,
         "load_average_at_start": os.getloadavg()[0],
         "python": platform.python_version(),
@@ -49,28 +49,33 @@ def write(path: Path, about: Row, rows: Sequence[Row], peer: str) -> None:
     for group in dict.fromkeys(str(r["group"]) for r in rows):
         inside = [r for r in rows if r["group"] == group]
         parts += [f"## {group}: mean over {len({r['pair'] for r in inside})} pairs", "", *_summary(inside, peer), ""]
-    parts += ["## Every pair", "", *_table(rows, ("pair", "method"))]
+    parts += ["## Every pair", "", *_table(rows, ("pair", "method", "threads"))]
     path.with_suffix(".md").write_text("\n".join(parts) + "\n")
 
 
 def _summary(rows: Sequence[Row], peer: str) -> list[str]:
+    """Means of each method (and thread count) over the pairs, its CPU seconds as a share of the peer's."""
     means = []
-    for method in dict.fromkeys(str(r["method"]) for r in rows):
-        own = [r for r in rows if r["method"] == method]
-        row: Row = {"method": method, "pairs": len(own)}
+    for method, threads in dict.fromkeys((r["method"], r["threads"]) for r in rows):
+        own = [r for r in rows if (r["method"], r["threads"]) == (method, threads)]
+        row: Row = {"method": method, "threads": threads, "pairs": len(own)}
         row |= {c: _mean([r.get(c) for r in own]) for c in COLUMNS}
         means.append(row)
-    reference = next((r["cpu_s"] for r in means if r["method"] == peer), None)
+    peers = {r["threads"]: r["cpu_s"] for r in means if r["method"] == peer}
     for row in means:
+        reference = peers.get(row["threads"])
         row["ratio"] = row["cpu_s"] / reference if row["cpu_s"] and reference else None  # pyright: ignore
-    lines = _table(means, ("method", "pairs"), ("ratio",))
-    return [line.replace("| ratio |", f"| CPU / {peer}'s |") if n == 0 else line for n, line in enumerate(lines)]
+    lines = _table(means, ("method", "threads", "pairs"), ("ratio",))
+    return [lines[0].replace("| ratio |", f"| CPU / {peer}'s |"), *lines[1:]]
 
 
 def _table(rows: Sequence[Row], first: Sequence[str], last: Sequence[str] = ()) -> list[str]:
     names = [*first, *COLUMNS, *last]
     lines = ["| " + " | ".join(TITLES.get(n, n) for n in names) + " |", "|" + "---|" * len(names)]
-    return lines + ["| " + " | ".join(_cell(r.get(n), DIGITS.get(n, ".2f" if n == "ratio" else ".1f")) for n in names) + " |" for r in rows]
+    return lines + [
+        "| " + " | ".join(_cell(r.get(n), DIGITS.get(n, ".2f" if n == "ratio" else ".1f")) for n in names) + " |"
+        for r in rows
+    ]
 
 
 def _cell(value: object, digits: str) -> str:

@@ -15,7 +15,7 @@ inline long clampl(long v, long hi) { return v < 0 ? 0 : (v > hi ? hi : v); }
 // exp(x) for -80 < x <= 0, relative error below 1e-6; plain arithmetic so that loops over it vectorise.
 inline float exp_negative(float x) {
   const float t = x * 1.44269504f;
-  const int whole = (int)t - 1;
+  const int whole = (int)(t - 0.5f);
   const float f = t - (float)whole;
   float p = 1.5403530e-4f;
   p = p * f + 1.3333558e-3f;

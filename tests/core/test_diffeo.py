@@ -35,9 +35,10 @@ def ten_determinants(u):
     def det(*columns):
         return np.linalg.det(np.moveaxis(np.stack(columns), (0, 1), (-1, -2)))
 
-    found = []
-    for signs in itertools.product((1, -1), repeat=3):
-        found.append(det(*(s * (at(*(s * unit[a])) - here) for a, s in enumerate(signs))))
+    found = [
+        det(*(s * (at(*(s * unit[a])) - here) for a, s in enumerate(signs)))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
     found.append(det(at(-1, -1, 0) - here, at(-1, 0, -1) - here, at(0, -1, -1) - here))
     found.append(det(at(1, 1, 0) - here, at(0, 1, 1) - here, at(1, 0, 1) - here))
     central = det(*((at(*unit[a]) - at(*(-unit[a]))) / 2 for a in range(3)))

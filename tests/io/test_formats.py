@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +51,10 @@ def test_every_format_gives_back_the_same_volume(tmp_path: Path, volume: Volume,
 def test_simpleitk_puts_every_voxel_where_we_put_it(
     tmp_path: Path, volume: Volume, suffix: str, data: st.DataObject
 ) -> None:
-    write_volume(tmp_path / f"x{suffix}", volume)
-    image = SimpleITK.ReadImage(str(tmp_path / f"x{suffix}"))
+    # ITK, asked for x.nii.gz, takes the voxels of an x.nii beside it: every format gets a name of its own.
+    path = tmp_path / f"{suffix.replace('.', '_')}{suffix}"
+    write_volume(path, volume)
+    image = SimpleITK.ReadImage(str(path))
     index = tuple(data.draw(st.integers(0, n - 1)) for n in volume.grid.shape)
     assert image.GetSize() == volume.grid.shape
     assert image.GetPixel(*index) == volume.array[index]
@@ -80,10 +83,11 @@ def test_nibabel_agrees_about_mgh(tmp_path: Path, suffix: str) -> None:
     grid = Grid.from_parts((4, 5, 6), (1.0, 0.9, 0.8), (1.0, 2.0, 3.0), np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0.0]]))
     array = np.arange(120, dtype=np.float32).reshape(4, 5, 6)
     write_volume(tmp_path / f"x{suffix}", Volume(array, grid))
-    image = nib.load(tmp_path / f"x{suffix}")
+    content = (tmp_path / f"x{suffix}").read_bytes()
+    image = nib.MGHImage.from_bytes(gzip.decompress(content) if suffix == ".mgz" else content)
     assert np.array_equal(np.asarray(image.dataobj), array)
     assert np.allclose(image.affine, grid.world_from_voxel.matrix, atol=1e-5)
-    nib.save(nib.MGHImage(array[..., None].astype(np.int32), grid.world_from_voxel.matrix), tmp_path / f"y{suffix}")
+    nib.save(nib.MGHImage(array.astype(np.int32), grid.world_from_voxel.matrix), tmp_path / f"y{suffix}")
     assert np.array_equal(read_volume(tmp_path / f"y{suffix}").array, array)
 
 

@@ -209,17 +209,19 @@ def test_a_compressed_file_cut_anywhere_is_refused(good: Path) -> None:
 def test_a_cut_file_says_how_much_is_there(tmp_path: Path, good: Path) -> None:
     content = gzip.decompress(good.read_bytes())
     (tmp_path / "cut.nii").write_bytes(content[:-500])
-    with pytest.raises(FileReadError, match=r"promises 20 x 21 x 22 voxels of int16, 18480 bytes; \d+ bytes are there"):
+    with pytest.raises(
+        FileReadError, match=r"promises 20 x 21 x 22 voxels of int16, 18480 bytes; \d+ bytes could be read"
+    ):
         read_volume(tmp_path / "cut.nii")
     (tmp_path / "cut.nii.gz").write_bytes(gzip.compress(content[:-500]))
-    with pytest.raises(FileReadError, match="18480 bytes; 17980 bytes are there"):
+    with pytest.raises(FileReadError, match="18480 bytes; 17980 bytes could be read"):
         read_volume(tmp_path / "cut.nii.gz")
 
 
 def test_a_compressed_file_with_any_byte_changed_is_refused_or_reads_the_same(good: Path) -> None:
     content = good.read_bytes()
     whole = read_volume(good).array
-    refused = 0
+    reasons = []
     for position in range(10, len(content), len(content) // 60):
         damaged = bytearray(content)
         damaged[position] ^= 0x55
@@ -227,9 +229,9 @@ def test_a_compressed_file_with_any_byte_changed_is_refused_or_reads_the_same(go
         try:
             assert np.array_equal(read_volume(good).array, whole)
         except FileReadError as error:
-            assert "good.nii.gz" in str(error)
-            refused += 1
-    assert refused > 50
+            reasons.append(str(error))
+    assert len(reasons) > 50
+    assert all("good.nii.gz" in reason for reason in reasons)
 
 
 def test_a_bad_checksum_is_refused(good: Path) -> None:
@@ -295,8 +297,8 @@ def test_complex_and_colour_voxels_are_refused(tmp_path: Path) -> None:
         (0, 40000, "u2"),
         (-1, 40000, "i4"),
         (0, 2**32 - 1, "u4"),
-    ]
-    + [(-1, 2**32, "i8")],
+        (-1, 2**32, "i8"),
+    ],
 )
 def test_labels_take_the_smallest_dtype(tmp_path: Path, low: int, high: int, dtype: str) -> None:
     array = np.array([[[low, high]]], np.int64)

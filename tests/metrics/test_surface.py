@@ -137,7 +137,9 @@ def test_hausdorff_distance_is_that_of_all_elements_compared_with_all(seed, shap
     if not first.any() and not second.any():
         assert np.isnan(found)
     else:
-        assert found == pytest.approx(slow_hausdorff(first, second, spacing, percent), abs=1e-9)
+        # Where the share is met exactly, rounding decides between two neighbours in the list: both are right.
+        low, high = (slow_hausdorff(first, second, spacing, p) for p in (percent - 1e-7, min(100.0, percent + 1e-7)))
+        assert low - 1e-9 <= found <= high + 1e-9
 
 
 def test_codes_are_counted_from_the_corner_and_reach_one_beyond_the_mask():

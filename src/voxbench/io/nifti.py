@@ -20,6 +20,7 @@ from voxbench.types import AnyArray, Matrix4
 
 INTENT_VECTOR = 1007
 CHUNK = 1 << 20
+READ_CHUNK = 1 << 17
 COMPRESSION_LEVEL = 1
 MAX_DEFLATE_RATIO = 1032
 """No deflate stream expands further than this; a header that promises more is damaged."""
@@ -132,7 +133,7 @@ def _voxels(path: Path, stream: io.BufferedIOBase, shape: tuple[int, ...], dtype
     view, found = flat.view(np.uint8), 0
     while found < promised:
         try:
-            count = stream.readinto(view[found : found + CHUNK])  # pyright: ignore
+            count = stream.readinto(view[found : found + READ_CHUNK])  # pyright: ignore
         except EOFError:
             count = 0
         if not count:
@@ -146,7 +147,7 @@ def _truncated(path: Path, shape: tuple[int, ...], dtype: np.dtype, promised: in
     voxels = " x ".join(str(n) for n in shape)
     return FileReadError(
         f"{path}: truncated or damaged: the header promises {voxels} voxels of {dtype.name}, {promised} bytes; "
-        f"{found} bytes are there\n  copy or download the file again"
+        f"{found} bytes could be read\n  copy or download the file again"
     )
 
 

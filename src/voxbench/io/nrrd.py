@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_nrrd(path: AnyPath) -> RawImage:
 
     path = require_file(path)
     try:
-        stored, header = nrrd.read(str(path), index_order="F")
+        stored, header = _stored(path)
     except (nrrd.NRRDError, zlib.error, OSError, EOFError, ValueError, KeyError, IndexError) as error:
         raise FileReadError(f"{path}: truncated, damaged, or not NRRD: {error}") from error
     if stored.dtype.kind not in "iuf":
@@ -88,6 +89,22 @@ def write_nrrd(path: AnyPath, array: AnyArray, grid: Grid, segments: LabelMap | 
         header |= segment_fields(segments)
     with atomic(path) as temporary:
         nrrd.write(str(temporary), file_order(array).T, header, index_order="F", compression_level=1)
+
+
+def _stored(path: Path) -> tuple[np.ndarray, Any]:
+    """Voxels, first index fastest, and header; an attached gzip stream is read past its checksum, as pynrrd is not."""
+    import nrrd
+    from isal import igzip
+
+    with path.open("rb") as file:
+        header = nrrd.read_header(file)
+        plain = not any(
+            key in header for key in ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
+        )
+        if header.get("encoding") in {"gzip", "gz"} and plain:
+            content = io.BytesIO(igzip.decompress(file.read()))
+            return nrrd.read_data({**header, "encoding": "raw"}, content, str(path), index_order="F"), header
+        return nrrd.read_data(header, file, str(path), index_order="F"), header
 
 
 def _axes(header: Any, ndim: int) -> tuple[list[int], list[int]]:

@@ -128,7 +128,7 @@ def window(volume: Volume) -> tuple[float, float]:
 
 
 def window_inside(volume: Volume, mask: Mask) -> tuple[float, float] | None:
-    """The window of what lies in a mask alone (bright fat around a brain does not darken it); None if it is constant."""
+    """The window of what lies in a mask alone (no bright fat around a brain); None if it is constant."""
     inside = _thinned(volume.array)[_thinned(mask)]
     if not inside.size:
         return None

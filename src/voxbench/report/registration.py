@@ -224,7 +224,9 @@ def _paint_lines(axes: Axes, cuts: _Cuts, row: int) -> None:
         first, last = np.nanmin(coordinate) / step, np.nanmax(coordinate) / step
         levels = step * np.arange(np.ceil(first), np.floor(last) + 1)
         if len(levels):
-            axes.contour(np.ma.masked_invalid(coordinate), levels, colors=GRID_COLOUR, linewidths=0.65, linestyles="solid")
+            axes.contour(
+                np.ma.masked_invalid(coordinate), levels, colors=GRID_COLOUR, linewidths=0.65, linestyles="solid"
+            )
 
 
 def _paint_jacobian(axes: Axes, cuts: _Cuts, row: int) -> None:

@@ -1,11 +1,13 @@
 """Data whose truth is known: phantoms, random maps with their inverse, images of any contrast."""
 
-from voxbench.simulate.deformations import Diffeomorphism, Pose, random_affine, random_diffeomorphism
-from voxbench.simulate.mri import PERFECT, Contrast, ContrastName, Scanner, contrast, render
+from voxbench.simulate.deformations import NEARBY, Diffeomorphism, Pose, random_affine, random_diffeomorphism
+from voxbench.simulate.mri import ORDINARY, PERFECT, Contrast, ContrastName, Scanner, contrast, render
 from voxbench.simulate.phantoms.brain import BRAIN_NAMES, brain_phantom
 
 __all__ = [
     "BRAIN_NAMES",
+    "NEARBY",
+    "ORDINARY",
     "PERFECT",
     "Contrast",
     "ContrastName",

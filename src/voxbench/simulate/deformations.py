@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from voxbench import _core
 from pydantic import Field
 
+from voxbench import _core
 from voxbench.config import Config
 from voxbench.errors import InputError
 from voxbench.geometry import Affine, DisplacementField, Grid, invert
@@ -48,9 +47,9 @@ def random_diffeomorphism(
 ) -> Diffeomorphism:
     """The flow of a random smooth stationary velocity field that vanishes at the faces of the grid.
 
-    The velocity is Gaussian-smoothed noise scaled so that its longest vector is ``amplitude_mm``; as the flow lasts one
-    unit of time, no point moves further than that. It is integrated by scaling and squaring, and inverted by fixed-point
-    iteration, so that forward and inverse undo each other to within interpolation.
+    The velocity is Gaussian-smoothed noise scaled so that its longest vector is ``amplitude_mm``; as the flow lasts
+    one unit of time, no point moves further than that. It is integrated by scaling and squaring and inverted by
+    fixed-point iteration, so that forward and inverse undo each other to within interpolation.
 
     Args:
         grid: Where both fields are given.
@@ -66,8 +65,9 @@ def random_diffeomorphism(
     """
     if amplitude_mm < 0 or smoothness_mm <= 0 or amplitude_mm > STEEPEST * smoothness_mm:
         raise InputError(
-            f"a diffeomorphism of {amplitude_mm:g} mm with a smoothness of {smoothness_mm:g} mm: the amplitude must lie "
-            f"between 0 and {STEEPEST} x smoothness = {STEEPEST * smoothness_mm:g} mm\n  take a smoother or weaker one"
+            f"a diffeomorphism of {amplitude_mm:g} mm with a smoothness of {smoothness_mm:g} mm: the amplitude must "
+            f"lie between 0 and {STEEPEST} x smoothness = {STEEPEST * smoothness_mm:g} mm\n"
+            "  take a smoother or weaker one"
         )
     velocity = _velocity(grid, rng, smoothness_mm)
     longest = float(np.linalg.norm(velocity, axis=-1).max())
@@ -92,13 +92,17 @@ def flow(velocity: np.ndarray) -> np.ndarray:
 class Pose(Config):
     """How far a random affine map goes."""
 
-    rotation_degrees: float = Field(5.0, ge=0, le=180, description="Largest rotation, degrees.")
-    translation_mm: float = Field(5.0, ge=0, description="Largest shift along each world axis, mm.")
-    scaling: float = Field(0.05, ge=0, lt=1, description="Largest relative change of size along each axis.")
-    shear: float = Field(0.0, ge=0, lt=1, description="Largest shear.")
+    rotation_degrees: float = Field(default=5.0, ge=0, le=180, description="Largest rotation, degrees.")
+    translation_mm: float = Field(default=5.0, ge=0, description="Largest shift along each world axis, mm.")
+    scaling: float = Field(default=0.05, ge=0, lt=1, description="Largest relative change of size along each axis.")
+    shear: float = Field(default=0.0, ge=0, lt=1, description="Largest shear.")
 
 
-def random_affine(about: Vector3, rng: np.random.Generator, pose: Pose = Pose()) -> Affine:
+NEARBY = Pose()
+"""About how far apart two heads lie in a scanner."""
+
+
+def random_affine(about: Vector3, rng: np.random.Generator, pose: Pose = NEARBY) -> Affine:
     """A random affine map of world points near the identity.
 
     Args:
@@ -131,4 +135,3 @@ def _window(grid: Grid, width_mm: float) -> np.ndarray:
         rise = np.sin(np.pi / 2 * np.minimum(1, depth / max(1e-9, min(width_mm, depth.max())))) ** 2
         window = window * np.expand_dims(rise, tuple(a for a in range(3) if a != axis)).astype(np.float32)
     return window
-

@@ -11,9 +11,7 @@ STEPS_PER_SMOOTHNESS = 2.0
 """Lattice points per standard deviation: the lattice is then read with cubic splines."""
 
 
-def smooth_noise(
-    grid: Grid, rng: np.random.Generator, smoothness_mm: float, box: Grid | None = None
-) -> np.ndarray:
+def smooth_noise(grid: Grid, rng: np.random.Generator, smoothness_mm: float, box: Grid | None = None) -> np.ndarray:
     """White noise smoothed by a Gaussian, unit variance, float32 on ``grid``.
 
     It is drawn on a coarse lattice along the world's axes that covers the grid's box, so that grids of other

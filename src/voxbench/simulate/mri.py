@@ -45,7 +45,8 @@ TISSUES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 """Typical brightness of tissues on a scale to 255; mean in T1, mean in T2, standard deviation within."""
 
 FREESURFER_TISSUE: Mapping[int, str] = MappingProxyType(
-    dict.fromkeys((2, 41, 7, 46, 77, 85, 251, 252, 253, 254, 255), "white")
+    dict[int, str]()
+    | dict.fromkeys((2, 41, 7, 46, 77, 85, 251, 252, 253, 254, 255), "white")
     | dict.fromkeys((3, 42, 8, 47, 17, 53, 18, 54), "cortex")
     | dict.fromkeys((10, 49, 11, 50, 12, 51, 26, 58), "deep grey")
     | dict.fromkeys((13, 52), "pallidum")
@@ -88,13 +89,17 @@ class Contrast:
 class Scanner(Config):
     """What the scanner adds to the tissue's own brightness."""
 
-    blur_mm: float = Field(0.5, ge=0, description="Standard deviation of the point spread, mm.")
-    bias: float = Field(0.1, ge=0, le=1, description="Standard deviation of the logarithm of the bias field.")
-    bias_smoothness_mm: float = Field(40.0, gt=0, description="Smoothness of the bias field, mm.")
-    noise: float = Field(4.0, ge=0, description="Standard deviation of the noise of each of the two channels.")
-    texture: bool = Field(True, description="Draw each voxel about its label's mean, with the contrast's spread.")
+    blur_mm: float = Field(default=0.5, ge=0, description="Standard deviation of the point spread, mm.")
+    bias: float = Field(default=0.1, ge=0, le=1, description="Standard deviation of the logarithm of the bias field.")
+    bias_smoothness_mm: float = Field(default=40.0, gt=0, description="Smoothness of the bias field, mm.")
+    noise: float = Field(default=4.0, ge=0, description="Standard deviation of the noise of each of the two channels.")
+    texture: bool = Field(
+        default=True, description="Draw each voxel about its label's mean, with the contrast's spread."
+    )
 
 
+ORDINARY = Scanner()
+"""What most images look like."""
 PERFECT = Scanner(blur_mm=0, bias=0, noise=0, texture=False)
 """A scanner that shows every label's mean and nothing else."""
 
@@ -107,7 +112,8 @@ def contrast(
 ) -> Contrast:
     """A contrast for some labels.
 
-    ``inverted`` is T1 turned about its middle grey. ``random`` draws one mean for every structure, left and right alike.
+    ``inverted`` is T1 turned about its middle grey. ``random`` draws a mean for every structure,
+    left and right alike.
 
     Args:
         name: Which contrast.
@@ -134,7 +140,7 @@ def contrast(
     return Contrast(name, means, spreads)
 
 
-def render(labels: LabelMap, look: Contrast, rng: np.random.Generator, scanner: Scanner = Scanner()) -> Volume:
+def render(labels: LabelMap, look: Contrast, rng: np.random.Generator, scanner: Scanner = ORDINARY) -> Volume:
     """An MR image of a label map, as if skull-stripped: background is exactly 0, everything else above it.
 
     Args:

@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from voxbench.challenges.lumir25.cases import Pair, unique_pairs
 from voxbench.challenges.lumir25.evaluation import make_folder
 from voxbench.config import Config
-from voxbench.errors import FileReadError, VoxbenchError
-from voxbench.geometry import DisplacementField, Volume
+from voxbench.errors import FileReadError, UsageError, VoxbenchError
+from voxbench.geometry import DisplacementField
 from voxbench.io import read_json, read_volume, sha256, write_displacement, write_json
+
+if TYPE_CHECKING:
+    from voxbench.tasks.registration import RegistrationConfig
 
 State = Literal["done", "skipped", "failed"]
 
@@ -31,10 +34,23 @@ class PredictionSettings(Config):
     method: str = Field("deformable", description="zero (or none), deformable, convex, ants-syn, greedy, deeds.")
     preset: str | None = Field(None, description="fast or accurate; the method's own default if not given.")
 
-    @property
-    def zero(self) -> bool:
-        """Whether nothing is moved at all."""
-        return self.method in ("zero", "none")
+    def registration(self) -> RegistrationConfig | None:
+        """The configuration of the registration; None where nothing is moved at all.
+
+        Raises:
+            UsageError: There is no such method or preset.
+        """
+        if self.method in ("zero", "none"):
+            return None
+        from voxbench.tasks.registration import RegistrationConfig
+
+        chosen: dict[str, Any] = {"method": self.method} | ({"preset": self.preset} if self.preset else {})
+        try:
+            return RegistrationConfig(**chosen)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            name = ".".join(str(part) for part in wrong["loc"])
+            raise UsageError(f"--{name} {wrong['input']}: {wrong['msg']}, or zero for --method") from error
 
 
 @dataclass(frozen=True)
@@ -99,31 +115,34 @@ def predict(
         progress: Told after every pair.
 
     Raises:
+        UsageError: There is no such method or preset.
         FileReadError: The data folder does not exist.
         FileWriteError: The output folder cannot be made.
     """
     if not data.is_dir():
         raise FileReadError(f"{data}: no such folder; --data is the one that holds imagesVal/")
+    config = settings.registration()
     make_folder(out / "status")
     outcomes = []
     for pair in unique_pairs(pairs):
-        outcome = _predict_pair(pair, data, out, settings, force)
+        outcome = _predict_pair(pair, data, out, config, force)
         outcomes.append(outcome)
         if progress is not None:
             progress(outcome)
     return Summary(tuple(outcomes))
 
 
-def _predict_pair(pair: Pair, data: Path, out: Path, settings: PredictionSettings, force: bool) -> Outcome:
+def _predict_pair(pair: Pair, data: Path, out: Path, config: RegistrationConfig | None, force: bool) -> Outcome:
     """One pair, with its record written whatever happens."""
     target, record_path = out / pair.field_name, out / "status" / f"{pair.field_name.removesuffix('.nii.gz')}.json"
     start = time.perf_counter()
-    record: dict[str, Any] = {"case": pair.key, "settings": settings.model_dump(), "voxbench": version("voxbench")}
+    made_by = {"method": "zero"} if config is None else config.model_dump(mode="json")
+    record: dict[str, Any] = {"case": pair.key, "settings": made_by, "voxbench": version("voxbench")}
     try:
         record["inputs"] = {name: sha256(data / name) for name in (pair.fixed, pair.moving)}
         if not force and _still_good(target, record_path, record):
             return Outcome(pair, "skipped")
-        _write_field(pair, data, target, settings)
+        _write_field(pair, data, target, config)
         record |= {"state": "done", "field": sha256(target)}
         outcome = Outcome(pair, "done", time.perf_counter() - start)
     except Exception as error:  # whatever it is, it is one pair's
@@ -146,15 +165,11 @@ def _still_good(target: Path, record_path: Path, wanted: Mapping[str, Any]) -> b
         return False
 
 
-def _write_field(pair: Pair, data: Path, target: Path, settings: PredictionSettings) -> None:
+def _write_field(pair: Pair, data: Path, target: Path, config: RegistrationConfig | None) -> None:
     fixed, moving = (read_volume(data / name) for name in (pair.fixed, pair.moving))
-    field = DisplacementField.zeros(fixed.grid) if settings.zero else _registered(fixed, moving, settings)
-    # A zero field is zero voxels, also where the two headers differ.
-    write_displacement(target, field, convention="voxel", moving=fixed.grid if settings.zero else moving.grid)
+    if config is None:  # zero voxels, also where the two headers differ
+        write_displacement(target, DisplacementField.zeros(fixed.grid), convention="voxel", moving=fixed.grid)
+        return
+    from voxbench.tasks.registration import register
 
-
-def _registered(fixed: Volume, moving: Volume, settings: PredictionSettings) -> DisplacementField:
-    from voxbench.tasks.registration import RegistrationConfig, register
-
-    chosen = {"method": settings.method} | ({"preset": settings.preset} if settings.preset else {})
-    return register(fixed, moving, RegistrationConfig(**chosen)).displacement
+    write_displacement(target, register(fixed, moving, config).displacement, convention="voxel", moving=moving.grid)

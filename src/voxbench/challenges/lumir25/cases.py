@@ -210,7 +210,10 @@ def with_parts(configs: Sequence[EvaluationConfig]) -> tuple[Part | None, ...]:
 
 def unique_pairs(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     """The pairs in order, each displacement file once."""
-    return tuple({pair.field_name: pair for pair in reversed(tuple(pairs))}.values())[::-1]
+    found: dict[str, Pair] = {}
+    for pair in pairs:
+        found.setdefault(pair.field_name, pair)
+    return tuple(found.values())
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

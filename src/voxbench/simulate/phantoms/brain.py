@@ -50,6 +50,8 @@ BRAIN_NAMES: Mapping[int, str] = MappingProxyType(
 """Names of the phantom's labels by FreeSurfer id; skull and scalp only with ``head=True``."""
 
 RIGHT = MappingProxyType({2: 41, 3: 42, 4: 43, 7: 46, 8: 47, 10: 49, 11: 50, 12: 51, 13: 52, 17: 53, 18: 54})
+Triple = tuple[float | int, float | int, float | int]
+"""Three lengths, mm: across, along, up."""
 HULL_MM = (66.0, 84.0, 62.0)
 """Half axes of the cerebrum: to the side, to front and back, up and down."""
 CORTEX_MM = 3.0
@@ -79,9 +81,9 @@ class _Nucleus:
     """
 
     label: int
-    centre: tuple[float, float, float]
-    half_axes: tuple[float, float, float]
-    lean: float = 0.0
+    centre: Triple
+    half_axes: Triple
+    lean: float | int = 0.0
 
 
 NUCLEI = (  # later ones win where two overlap
@@ -145,20 +147,18 @@ def _person(rng: np.random.Generator) -> _Person:
     for part in NUCLEI:
         grown = (ventricles if part.label in (4, 14) else 1.0) * (1 + rng.uniform(-0.08, 0.08, 3))
         moved = rng.uniform(-1.2, 1.2, 3) * (part.centre[0] > 0, 1, 1)
-        centre, axes = np.add(part.centre, moved), np.multiply(part.half_axes, grown)
-        nuclei.append(_Nucleus(part.label, tuple(centre), tuple(axes), part.lean))
+        centre, axes = np.add(part.centre, moved).tolist(), np.multiply(part.half_axes, grown).tolist()
+        nuclei.append(_Nucleus(part.label, (centre[0], centre[1], centre[2]), (axes[0], axes[1], axes[2]), part.lean))
     return _Person(size, tuple(nuclei))
 
 
 def _coordinates(grid: Grid, person: _Person) -> np.ndarray:
-    """Brain coordinates of every voxel, mm, float32 (3, i, j, k); the cerebrum's middle lies a little above the grid's."""
+    """Brain coordinates of every voxel, mm, float32 (3, i, j, k); the cerebrum's middle lies above the grid's."""
     points = (grid_points(grid) - grid.centre) / person.size - (0, 0, UP_MM)
     return np.ascontiguousarray(np.moveaxis(points, -1, 0), dtype=np.float32)
 
 
-def _ellipsoid(
-    points: Points3, centre: tuple[float, float, float], half_axes: tuple[float, float, float], lean: float = 0.0
-) -> np.ndarray:
+def _ellipsoid(points: Points3, centre: Triple, half_axes: Triple, lean: float | int = 0.0) -> np.ndarray:
     """Distance from the centre, 1 on the surface."""
     across, along, up = (p - c for p, c in zip(points, centre, strict=True))
     if lean:

@@ -31,28 +31,35 @@ from voxbench.types import FloatImage, PlanarVoxelVectors
 
 Features = Float32[np.ndarray, "c i j k"]
 Triple = Float32[np.ndarray, "3"]
+OtherVectors = Float32[np.ndarray, "3 a b c"]
 
 
 class ConvexConfig(Config):
     """Settings of the discrete method."""
 
-    grid_spacing: tuple[int, ...] = Field((4, 2, 2), description="Voxels per cell of each search, coarse to fine.")
-    half_width: tuple[int, ...] = Field((3, 2, 1), description="Half width of each search window, cells.")
+    grid_spacing: tuple[int, ...] = Field(
+        default=(4, 2, 2), description="Voxels per cell of each search, coarse to fine."
+    )
+    half_width: tuple[int, ...] = Field(default=(3, 2, 1), description="Half width of each search window, cells.")
     coupling: tuple[float, ...] = Field(
-        (6e-5, 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
+        default=(6e-5, 2e-4, 6e-4, 2e-3, 6e-3, 2e-2),
         description="How strongly displacement and smooth field are tied, pass by pass; cost 1 = one cell squared.",
     )
-    smoothing: float = Field(1.0, gt=0, le=8, description="Sigma that smooths the field between passes, cells.")
-    consistency: int = Field(15, ge=0, description="Passes that draw forward and backward field together; 0: one way.")
-    mind_radius: int = Field(1, ge=0, le=8, description="Half width of the descriptor's patches, voxels.")
-    mind_dilation: int = Field(2, ge=1, description="Distance of the descriptor's neighbours, voxels.")
-    refine_spacing: tuple[int, ...] = Field((1,), description="Voxels per control cell of each refinement.")
-    refine_iterations: tuple[int, ...] = Field((20,), description="Iterations of each refinement.")
-    refine_step: float = Field(
-        0.5, gt=0, le=0.5, description="Longest step of an iteration, cells; falls to a quarter."
+    smoothing: float = Field(default=1.0, gt=0, le=8, description="Sigma that smooths the field between passes, cells.")
+    consistency: int = Field(
+        default=15, ge=0, description="Passes that draw forward and backward field together; 0: one way."
     )
-    update_smoothing: float = Field(1.73, ge=0, le=8, description="Sigma that smooths each update, cells.")
-    field_smoothing: float = Field(0.5, ge=0, le=8, description="Sigma that smooths the field each iteration, cells.")
+    mind_radius: int = Field(default=1, ge=0, le=8, description="Half width of the descriptor's patches, voxels.")
+    mind_dilation: int = Field(default=2, ge=1, description="Distance of the descriptor's neighbours, voxels.")
+    refine_spacing: tuple[int, ...] = Field(default=(1,), description="Voxels per control cell of each refinement.")
+    refine_iterations: tuple[int, ...] = Field(default=(20,), description="Iterations of each refinement.")
+    refine_step: float = Field(
+        default=0.5, gt=0, le=0.5, description="Longest step of an iteration, cells; falls to a quarter."
+    )
+    update_smoothing: float = Field(default=1.73, ge=0, le=8, description="Sigma that smooths each update, cells.")
+    field_smoothing: float = Field(
+        default=0.5, ge=0, le=8, description="Sigma that smooths the field each iteration, cells."
+    )
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> ConvexConfig:
@@ -88,7 +95,7 @@ class ConvexConfig(Config):
 
 
 def register_convex(
-    fixed: FloatImage, moving: FloatImage, spacing: np.ndarray, config: ConvexConfig | None = None
+    fixed: FloatImage, moving: Float32[np.ndarray, "a b c"], spacing: np.ndarray, config: ConvexConfig | None = None
 ) -> PlanarVoxelVectors:
     """Displacement that brings ``moving`` onto ``fixed``, contrasts alike or not.
 
@@ -229,19 +236,19 @@ def _composed(outer: PlanarVoxelVectors, inner: PlanarVoxelVectors) -> PlanarVox
     return out
 
 
-def _finer(field: PlanarVoxelVectors, cell: int, shape: tuple[int, ...]) -> PlanarVoxelVectors:
+def _finer(field: PlanarVoxelVectors, cell: int, shape: tuple[int, ...]) -> OtherVectors:
     """A field on cells, in cells, brought to voxels, in voxels; cell 0 is centred on voxel (cell - 1) / 2."""
     out = np.empty((3, *shape), np.float32)
     _core.regrid_planar(field, _three(-(cell - 1) / 2 / cell), _three(1 / cell), _three(cell), out)
     return out
 
 
-def _coarser(field: PlanarVoxelVectors, cell: int) -> PlanarVoxelVectors:
+def _coarser(field: PlanarVoxelVectors, cell: int) -> OtherVectors:
     """A field on voxels, in voxels, read at the centres of cells, in cells."""
     out = np.empty((3, *(-(-n // cell) for n in field.shape[1:])), np.float32)
     _core.regrid_planar(field, _three((cell - 1) / 2), _three(cell), _three(1 / cell), out)
     return out
 
 
-def _three(value: float) -> Triple:
+def _three(value: float | int) -> Triple:
     return np.full(3, value, np.float32)
