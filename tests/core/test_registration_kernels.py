@@ -89,9 +89,7 @@ class TestGaussian:
         for axis, s in enumerate(sigma):
             if s:
                 radius = int(np.ceil(3.5 * s))
-                want = ndimage.gaussian_filter1d(
-                    want, s, axis, mode="nearest" if clamp else "constant", radius=radius
-                )
+                want = ndimage.gaussian_filter1d(want, s, axis, mode="nearest" if clamp else "constant", radius=radius)
         np.testing.assert_allclose(got, want, atol=2e-6)
 
     def test_channels_are_smoothed_apart(self) -> None:
@@ -147,7 +145,9 @@ class TestFieldAlgebra:
     def test_composition_reads_the_outer_field_where_the_inner_one_leads(self) -> None:
         rng = np.random.default_rng(0)
         inner, outer = (
-            np.stack([2 * ndimage.gaussian_filter(rng.normal(size=(9, 10, 11)), 2) for _ in range(3)]).astype(np.float32)
+            np.stack([2 * ndimage.gaussian_filter(rng.normal(size=(9, 10, 11)), 2) for _ in range(3)]).astype(
+                np.float32
+            )
             for _ in range(2)
         )
         out = np.empty_like(inner)

@@ -94,7 +94,7 @@ class TestGrid:
         crop = grid.cropped((2, -1, 3), (5, 4, 12))
         assert crop.shape == (3, 5, 9)
         at = np.array([[1.0, 2, 3]])
-        np.testing.assert_allclose(crop.world_from_voxel(at), grid.world_from_voxel(at + [2, -1, 3]))
+        np.testing.assert_allclose(crop.world_from_voxel(at), grid.world_from_voxel(at + np.array([2, -1, 3])))
 
     def test_differing_grids_are_refused_with_both_printed(self) -> None:
         one, two = Grid.from_parts((4, 4, 4)), Grid.from_parts((4, 4, 5), (1, 1, 0.8))

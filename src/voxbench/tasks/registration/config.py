@@ -25,17 +25,22 @@ PRESETS: dict[str, dict[str, Any]] = {
 class RegistrationConfig(Config):
     """Register a moving image to a fixed one."""
 
-    method: Method = Field("deformable", description="How; the last three run a program that you have installed.")
-    preset: Literal["fast", "accurate"] = Field("accurate", description="fast: about a third of the time.")
+    method: Method = Field(
+        default="deformable", description="How; the last three run a program that you have installed."
+    )
+    preset: Literal["fast", "accurate"] = Field(default="accurate", description="fast: about a third of the time.")
     initial: Literal["auto", "none", "rigid", "affine"] = Field(
-        "auto", description="Motion found first; auto: affine, but nothing where the images already lie on each other."
+        default="auto",
+        description="Motion found first; auto: affine, but nothing where the images already lie on each other.",
     )
     start: Literal["none", "convex"] = Field(
-        "none", description="convex: begin from the discrete search, for large deformations."
+        default="none", description="convex: begin from the discrete search, for large deformations."
     )
-    threads: int = Field(0, ge=0, description="Threads; 0: all cores.")
-    seed: int = Field(0, ge=0, description="Of everything random; recorded with the result.")
-    spacing: float = Field(0.0, ge=0, description="Voxel size of the finest level, mm; 0: that of the fixed image.")
+    threads: int = Field(default=0, ge=0, description="Threads; 0: all cores.")
+    seed: int = Field(default=0, ge=0, description="Of everything random; recorded with the result.")
+    spacing: float = Field(
+        default=0.0, ge=0, description="Voxel size of the finest level, mm; 0: that of the fixed image."
+    )
     linear: LinearConfig = LinearConfig()
     deformable: DeformableConfig = DeformableConfig()
     convex: ConvexConfig = ConvexConfig()

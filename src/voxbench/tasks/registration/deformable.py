@@ -30,21 +30,28 @@ class DeformableConfig(Config):
     """Deformable registration; lengths are in voxels of the level unless they say otherwise."""
 
     metric: Literal["ncc", "mind"] = Field(
-        "ncc", description="ncc: local correlation, squared; mind: self-similarity features, for different contrasts."
+        default="ncc",
+        description="ncc: local correlation, squared; mind: self-similarity features, for different contrasts.",
     )
-    scales: tuple[int, ...] = Field((4, 2, 1), description="Voxel size of each level over the finest, coarse to fine.")
-    iterations: tuple[int, ...] = Field((100, 100, 30), description="Steps on each level at most.")
-    symmetric: bool = Field(True, description="Warp both images to a middle; otherwise the moving image only.")
-    radius: int = Field(2, ge=1, le=16, description="Half width of the correlation window.")
-    update_smoothing: float = Field(1.73, gt=0, le=10, description="Gaussian sigma on each update (fluid).")
-    field_smoothing: float = Field(0.5, ge=0, le=10, description="Gaussian sigma on the whole field (elastic).")
-    step: float = Field(0.35, gt=0, le=1, description="Largest displacement of a step.")
-    last_step: float = Field(0.25, gt=0, le=1, description="Share of the step left at the last iteration of a level.")
-    noise: float = Field(1e-5, ge=0, description="Least variance of a window that counts; the images' range is 1.")
-    tolerance: float = Field(2e-5, ge=0, description="Relative gain per step below which a level ends.")
-    label_weight: float = Field(1.0, ge=0, description="Share of the step given to matching label maps.")
-    landmark_weight: float = Field(1.0, ge=0, description="Share of the landmarks' distance closed by a step.")
-    landmark_reach: float = Field(6.0, gt=0, description="Gaussian sigma of a landmark's pull.")
+    scales: tuple[int, ...] = Field(
+        default=(4, 2, 1), description="Voxel size of each level over the finest, coarse to fine."
+    )
+    iterations: tuple[int, ...] = Field(default=(100, 100, 30), description="Steps on each level at most.")
+    symmetric: bool = Field(default=True, description="Warp both images to a middle; otherwise the moving image only.")
+    radius: int = Field(default=2, ge=1, le=16, description="Half width of the correlation window.")
+    update_smoothing: float = Field(default=1.73, gt=0, le=10, description="Gaussian sigma on each update (fluid).")
+    field_smoothing: float = Field(default=0.5, ge=0, le=10, description="Gaussian sigma on the whole field (elastic).")
+    step: float = Field(default=0.35, gt=0, le=1, description="Largest displacement of a step.")
+    last_step: float = Field(
+        default=0.25, gt=0, le=1, description="Share of the step left at the last iteration of a level."
+    )
+    noise: float = Field(
+        default=1e-5, ge=0, description="Least variance of a window that counts; the images' range is 1."
+    )
+    tolerance: float = Field(default=2e-5, ge=0, description="Relative gain per step below which a level ends.")
+    label_weight: float = Field(default=1.0, ge=0, description="Share of the step given to matching label maps.")
+    landmark_weight: float = Field(default=1.0, ge=0, description="Share of the landmarks' distance closed by a step.")
+    landmark_reach: float = Field(default=6.0, gt=0, description="Gaussian sigma of a landmark's pull.")
 
     @property
     def moves_both(self) -> bool:

@@ -120,8 +120,8 @@ def _boxes(bad: np.ndarray) -> list[tuple[slice, slice, slice]]:
     """Boxes that together hold every bad voxel with room around it."""
     from scipy import ndimage
 
-    blocks = ndimage.binary_dilation(bad, iterations=4)
-    labels, _ = ndimage.label(blocks)
+    labels = np.empty(bad.shape, np.int32)
+    ndimage.label(ndimage.binary_dilation(bad, iterations=4), output=labels)
     grown = []
     for found in ndimage.find_objects(labels):
         i, j, k = (slice(max(0, s.start - 2), min(n, s.stop + 2)) for s, n in zip(found, bad.shape, strict=True))

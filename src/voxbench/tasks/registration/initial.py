@@ -15,10 +15,6 @@ def initial_affine(
     model = {"affine": "affine", "rigid": "rigid", "none": "none"}.get(config.method, config.initial)
     if model == "none":
         return Affine.identity(), None
-    settings = config.linear.model_copy(
-        update={"seed": config.seed} | ({"model": model} if model != "auto" else {})
-    )
-    found = register_linear(
-        fixed, moving, settings, fixed_mask=extras.fixed_mask, moving_mask=extras.moving_mask
-    )
+    settings = config.linear.model_copy(update={"seed": config.seed} | ({"model": model} if model != "auto" else {}))
+    found = register_linear(fixed, moving, settings, fixed_mask=extras.fixed_mask, moving_mask=extras.moving_mask)
     return found.affine, found.metric

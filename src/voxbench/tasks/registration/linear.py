@@ -12,6 +12,7 @@ from pydantic import Field
 from voxbench.config import Config
 from voxbench.errors import EmptyShapeError, GridMismatchError
 from voxbench.geometry import Affine, Grid, Volume
+from voxbench.tasks.registration.descent import descend
 from voxbench.tasks.registration.linear_images import Content, GreyScale, pyramid
 from voxbench.tasks.registration.linear_models import Model, Motion, Pose
 from voxbench.tasks.registration.linear_starts import (
@@ -23,7 +24,6 @@ from voxbench.tasks.registration.linear_starts import (
     pose_of,
     rotation_degrees,
 )
-from voxbench.tasks.registration.descent import descend
 from voxbench.tasks.registration.similarity import Metric, Points, Similarity, View, onto_grid
 from voxbench.types import Mask
 
@@ -36,21 +36,22 @@ SAME = 0.05
 class LinearConfig(Config):
     """Rigid or affine registration."""
 
-    model: Model = Field("affine", description="Which motions are allowed; none: only compare at the start.")
+    model: Model = Field(default="affine", description="Which motions are allowed; none: only compare at the start.")
     metric: Metric = Field(
-        "nmi", description="nmi: normalised mutual information, any contrasts; ncc: local correlation, like contrasts."
+        default="nmi",
+        description="nmi: normalised mutual information, any contrasts; ncc: local correlation, like contrasts.",
     )
     search: Literal["anywhere", "near", "start"] = Field(
-        "anywhere",
+        default="anywhere",
         description="Where starts are tried: any rotation; those a patient may have against the headers; the start only.",
     )
-    samples: int = Field(80_000, ge=1000, description="Points sampled on the finest level at most.")
-    bins: int = Field(32, ge=8, le=128, description="Histogram bins of either image.")
+    samples: int = Field(default=80_000, ge=1000, description="Points sampled on the finest level at most.")
+    bins: int = Field(default=32, ge=8, le=128, description="Histogram bins of either image.")
     levels: int = Field(
-        3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
+        default=3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
     )
-    iterations: int = Field(60, ge=1, description="Optimiser steps on a level at most.")
-    seed: int = Field(0, ge=0, description="Of the sampled points.")
+    iterations: int = Field(default=60, ge=1, description="Optimiser steps on a level at most.")
+    seed: int = Field(default=0, ge=0, description="Of the sampled points.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +134,11 @@ class Side:
         if mask is not None and mask.shape != volume.grid.shape:
             raise GridMismatchError(f"{name}: its mask has shape {mask.shape}, the image {volume.grid.shape}")
         images = pyramid(volume, levels)
-        masks = {l: None if mask is None else onto_grid(mask, volume.grid, images[l].grid) for l in levels}
+        masks = {level: None if mask is None else onto_grid(mask, volume.grid, images[level].grid) for level in levels}
         middle = levels[min(1, len(levels) - 1)]
         content = Content.of(images[middle], masks[middle], name)
         scale = GreyScale.of(images[middle], content.neighbourhood, bins)
-        views = {l: View.of(images[l], scale, masks[l]) for l in levels}
+        views = {level: View.of(images[level], scale, masks[level]) for level in levels}
         share = 1.0 if mask is None else float(mask.mean())
         return Side(views, content, volume.grid, share * volume.grid.size * volume.grid.voxel_volume)
 

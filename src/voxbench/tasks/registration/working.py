@@ -1,4 +1,4 @@
-"""The two images on one working grid: isotropic voxels, grey values of range one, cropped to where there is something."""
+"""The two images on one working grid: cubic voxels, grey values of range one, cropped to where there is something."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class Extras:
                 raise GridMismatchError(f"the {name} mask has shape {mask.shape}, the {name} image {grid.shape}")
             if labels is not None and not labels.grid.same_as(grid):
                 raise GridMismatchError(
-                    f"{name} labels and {name} image lie on different grids\n  labels  {labels.grid!r}\n  image   {grid!r}"
+                    f"{name} labels and {name} image lie on different grids\n"
+                    f"  labels  {labels.grid!r}\n  image   {grid!r}"
                 )
         if (self.fixed_labels is None) != (self.moving_labels is None):
             raise UsageError("label maps drive a registration in pairs: give those of both images or of neither")
@@ -86,18 +87,18 @@ class Working:
 
     @property
     def spacing(self) -> float:
-        """mm."""
+        """Edge of a voxel, mm."""
         return float(self.grid.spacing[0])
 
     def level_terms(self, config: DeformableConfig, scale: int) -> tuple[tuple[int, int, int], Sequence[Force]]:
         """Shape and forces of one level."""
         fixed, moving = coarser(self.fixed, scale), coarser(self.moving, scale)
-        weights = tuple(None if w is None else coarser(w, scale) for w in (self.fixed_weight, self.moving_weight))
-        terms: list[Force]
+        weights = _coarser_weight(self.fixed_weight, scale), _coarser_weight(self.moving_weight, scale)
+        terms: list[Force] = []
         if config.metric == "mind":
-            terms = [SelfSimilarity.of((fixed, moving), weights[0])]
+            terms.append(SelfSimilarity.of((fixed, moving), weights[0]))
         else:
-            terms = [LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise)]
+            terms.append(LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise))
         if self.labels is not None and config.label_weight:
             half = scale // 2
             a, b = (np.ascontiguousarray(x[half::scale, half::scale, half::scale]) for x in self.labels)
@@ -163,6 +164,10 @@ def coarser(image: FloatImage, scale: int) -> np.ndarray:
     matrix[:, 3] = (scale - 1) / 2
     shape = tuple(n // scale for n in image.shape)
     return _core.sample(smooth, (shape[0], shape[1], shape[2]), matrix, None, None, 1, 0.0)
+
+
+def _coarser_weight(weight: FloatImage | None, scale: int) -> FloatImage | None:
+    return None if weight is None else coarser(weight, scale)
 
 
 def _isotropic(grid: Grid, spacing: float) -> Grid:
