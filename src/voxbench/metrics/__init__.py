@@ -6,6 +6,7 @@ from voxbench.metrics.deformation import (
     jacobian_determinants,
     sd_log_jacobian,
 )
+from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
@@ -20,6 +21,7 @@ __all__ = [
     "label_boxes",
     "label_centroids",
     "landmark_errors",
+    "normalized_cross_correlation",
     "overlap",
     "point_errors",
     "sd_log_jacobian",

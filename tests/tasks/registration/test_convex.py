@@ -119,8 +119,8 @@ def test_refinement_lowers_the_descriptors_difference_at_every_spacing() -> None
 
 @pytest.mark.parametrize("name", ["default", "fast", "far", "lumir25"])
 def test_every_preset_recovers_a_deformation_within_a_voxel(name) -> None:
-    moving = texture((40, 40, 40))
-    true = smooth_field((40, 40, 40), 3, sigma=7)
+    moving = texture((32, 32, 32))
+    true = smooth_field((32, 32, 32), 3, sigma=6)
     fixed = warp(moving, true)
     assert error_inside(register_convex(fixed, moving, ONES, ConvexConfig.preset(name)), true, fixed) < 1
 

@@ -46,6 +46,11 @@ class DeformableConfig(Config):
     landmark_weight: float = Field(1.0, ge=0, description="Share of the landmarks' distance closed by a step.")
     landmark_reach: float = Field(6.0, gt=0, description="Gaussian sigma of a landmark's pull.")
 
+    @property
+    def moves_both(self) -> bool:
+        """Whether the fixed image is warped too; descriptors are compared from one side only."""
+        return self.symmetric and self.metric == "ncc"
+
     @model_validator(mode="after")
     def _levels_agree(self) -> DeformableConfig:
         if len(self.scales) != len(self.iterations):
@@ -123,7 +128,7 @@ def deform(
     for scale, iterations in zip(config.scales, config.iterations, strict=True):
         size, terms = level_terms(scale)
         if fields is None:
-            fields = Fields.starting(size, start, shape, config.symmetric)
+            fields = Fields.starting(size, start, shape, config.moves_both)
         else:
             fields = fields.regridded(size, last_scale / scale)
         fields, level = _run_level(fields, terms, config, scale, iterations)

@@ -33,7 +33,6 @@ from pydantic import Field
 
 from voxbench import _core
 from voxbench.config import Config
-from voxbench.errors import JobError, MissingToolError
 from voxbench.errors import JobError, MissingToolError, UsageError
 from voxbench.geometry import DisplacementField, Grid, Volume, resample
 from voxbench.io import read_displacement, write_volume
@@ -52,7 +51,6 @@ FIXED, MOVING, WARP = "fixed.nii.gz", "moving.nii.gz", "warp.nii.gz"
 
 _GREEDY = "import sys; from picsl_greedy import Greedy3D; Greedy3D().execute(' '.join(sys.argv[1:]))"
 _ANTS = """
-import os, shutil, sys
 import shutil, sys
 import ants
 fixed, moving = ants.image_read("fixed.nii.gz"), ants.image_read("moving.nii.gz")
@@ -67,13 +65,6 @@ class ExternalConfig(Config):
     """Settings of an external registration program."""
 
     executable: Path | None = Field(
-        None, description="The program, or a Python interpreter that has its package; None: looked for on the PATH."
-    )
-    affine: bool = Field(False, description="Let the program find an affine map first.")
-    threads: int = Field(2, ge=1, description="Threads the program may use.")
-    seed: int = Field(1, ge=1, description="Seed of the program's random sampling.")
-    arguments: tuple[str, ...] = Field((), description="More arguments for its deformable step, as it takes them.")
-    timeout: float | None = Field(None, gt=0, description="Seconds after which the program is stopped.")
         default=None,
         description="The program, or a Python interpreter that has its package; None: looked for on the PATH.",
     )
@@ -221,7 +212,6 @@ def _in_python(method: ExternalMethod, interpreter: str, module: str) -> tuple[s
 
 def _greedy(program: _Program) -> DisplacementField:
     config = program.config
-    common = ("-d", "3", "-threads", str(config.threads), "-i", FIXED, MOVING, "-m", "NCC", "2x2x2")
     common = (
         "-d",
         "3",
@@ -295,7 +285,6 @@ def _deeds(program: _Program) -> DisplacementField:
 
 
 def _deeds_flow(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Its control points, voxels, (3, a, b, c): float32, first index fastest; components along j, i, k in this order."""
     """Its control points, voxels, (3, a, b, c); in the file the first index is fastest and components go j, i, k."""
     values = np.fromfile(path, np.float32)
     for step in range(1, min(shape) + 1):
@@ -307,7 +296,6 @@ def _deeds_flow(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def _deeds_dense(coarse: np.ndarray, matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """``A x - x + d(x)``: the affine map of voxels, and control points at multiples of shape / cells, linear between."""
     """``A x - x + d(x)``: the affine map of voxels, and control points shape / cells apart, linear between."""
     ratio = np.array([c / n for c, n in zip(coarse.shape[1:], shape, strict=True)], np.float32)
     dense = np.empty((3, *shape), np.float32)

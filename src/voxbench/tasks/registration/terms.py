@@ -8,6 +8,7 @@ import numpy as np
 
 from voxbench import _core
 from voxbench.tasks.registration.fields import Fields
+from voxbench.tasks.registration.mind import feature_force, mind_ssc_packed
 from voxbench.types import FloatImage, Mask, PlanarVoxelVectors
 
 
@@ -66,6 +67,32 @@ class LocalCorrelation:
                 _core.warp_planar(mask, field, warped)
             weight = warped if weight is None else weight * warped
         return weight
+
+
+@dataclass(frozen=True, eq=False)
+class SelfSimilarity:
+    """One minus the mean squared difference of MIND-SSC descriptors: any two contrasts; only the moving image goes.
+
+    Attributes:
+        fixed, moving: Descriptors of the level, channels last, uint8.
+        weight: Where the fixed image counts, 0 to 1, or None.
+    """
+
+    fixed: np.ndarray
+    moving: np.ndarray
+    weight: FloatImage | None
+
+    @staticmethod
+    def of(images: tuple[FloatImage, FloatImage], weight: FloatImage | None) -> SelfSimilarity:
+        """Descriptors of both images; those of the moving one are carried along, not made anew."""
+        fixed, moving = (mind_ssc_packed(image) for image in images)
+        return SelfSimilarity(fixed, moving, weight)
+
+    def __call__(self, fields: Fields, forces: Fields) -> float:
+        """Write the forces; return the metric."""
+        difference = feature_force(self.fixed, self.moving, fields.moving, forces.moving)
+        np.multiply(forces.moving, -1.0 if self.weight is None else -self.weight, out=forces.moving)
+        return 1.0 - difference
 
 
 @dataclass(frozen=True, eq=False)

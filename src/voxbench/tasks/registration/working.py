@@ -11,7 +11,7 @@ from voxbench import _core
 from voxbench.errors import EmptyShapeError, GridMismatchError, UsageError
 from voxbench.geometry import Affine, Grid, LabelMap, Volume, resample
 from voxbench.tasks.registration.deformable import DeformableConfig, Force
-from voxbench.tasks.registration.terms import LabelOverlap, LandmarkPull, LocalCorrelation, weight_of
+from voxbench.tasks.registration.terms import LabelOverlap, LandmarkPull, LocalCorrelation, SelfSimilarity, weight_of
 from voxbench.types import FloatImage, Mask
 
 MARGIN = 8
@@ -93,7 +93,11 @@ class Working:
         """Shape and forces of one level."""
         fixed, moving = coarser(self.fixed, scale), coarser(self.moving, scale)
         weights = tuple(None if w is None else coarser(w, scale) for w in (self.fixed_weight, self.moving_weight))
-        terms: list[Force] = [LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise)]
+        terms: list[Force]
+        if config.metric == "mind":
+            terms = [SelfSimilarity.of((fixed, moving), weights[0])]
+        else:
+            terms = [LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise)]
         if self.labels is not None and config.label_weight:
             half = scale // 2
             a, b = (np.ascontiguousarray(x[half::scale, half::scale, half::scale]) for x in self.labels)
