@@ -78,3 +78,12 @@ def block_correlation(
     matrix: np.ndarray,
     floor: float,
 ) -> tuple[float, float, np.ndarray]: ...
+def block_correlation_many(
+    points: np.ndarray,
+    fixed: np.ndarray,
+    block: int,
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    matrices: np.ndarray,
+    floor: float,
+) -> tuple[np.ndarray, np.ndarray]: ...

@@ -80,11 +80,12 @@ def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model:
     if model in ("similarity", "affine"):
         scales.append(float(np.clip((other.volume / content.volume) ** (1 / 3), 0.7, 1.4)))
     around = [*tilts(25.0, 3), *tilts(50.0, 1)[1:]]
-    if anywhere:
-        around = [tilt @ turn for turn in half_axis_turns() for tilt in tilts(28.0, 3)]
     around += axis_matches(content, other, anywhere)
     for scale, place, turn in itertools.product(scales, (shifts["boxes"], shifts["masses"]), around):
         poses.append(np.column_stack([scale * turn, place]))
+    if anywhere:
+        turns = [tilt @ turn for turn in half_axis_turns()[1:] for tilt in tilts(28.0, 2)]
+        poses += [np.column_stack([turn, p]) for p in (shifts["boxes"], shifts["masses"]) for turn in turns]
     return np.stack(poses)
 
 
