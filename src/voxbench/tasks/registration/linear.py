@@ -17,6 +17,7 @@ from voxbench.tasks.registration.linear_models import Model, Motion, Pose
 from voxbench.tasks.registration.linear_starts import (
     NEAR_DEGREES,
     affine_of,
+    around,
     candidates,
     distance_mm,
     distinct,
@@ -225,6 +226,7 @@ class Search:
         poses = self._coarsest(first, levels[0], only_start=start is not None or self.config.search == "start")
         for level in levels[1:-1]:
             similarity = self.pair.similarity(level, self.config.metric, self.config)
+            poses = self._branched(poses, level) if len(poses) > 1 else poses
             poses = self._narrowed([self._refined(p, similarity, self.config.model) for p in poses], similarity, 1)
             self.progress(f"{level:.3g} mm", similarity.value(poses[0]))
         best = self._refined(poses[0], finest, self.config.model) if len(levels) > 1 else poses[0]
@@ -249,10 +251,10 @@ class Search:
         simple: Model = "rigid" if self.config.model in ("similarity", "affine") else self.config.model
         refined = [self._refined(poses[k], similarity, simple) for k in kept]
         if simple != self.config.model:
-            refined = [self._refined(p, similarity, "similarity") for p in self._narrowed(refined, similarity, 8)]
+            refined += [self._refined(p, similarity, "similarity") for p in self._narrowed(refined, similarity, 8)]
         if max(similarity.overlap(p) for p in refined) < LEAST_OVERLAP:
             raise EmptyShapeError("the images do not overlap anywhere a start was tried; are the masks right?")
-        refined = self._narrowed(refined, similarity, 4)
+        refined = self._narrowed(refined, similarity, 12)
         self.progress(f"{level:.3g} mm", similarity.value(refined[0]))
         return refined
 
@@ -270,6 +272,13 @@ class Search:
                 kept += [int(index[k]) for k in distinct(poses[index], scores[index], radius, 0.2 * radius, count)]
         return poses, list(dict.fromkeys(kept))
 
+    def _branched(self, poses: list[Pose], level: float) -> list[Pose]:
+        """The best among poses and their neighbours: what looked best from afar may be a ridge beside the summit."""
+        ranking = self.pair.similarity(level, self.config.metric, self.config, RANKING_POINTS)
+        radius = self.pair.sampled.content.radius
+        more = np.concatenate([around(p, radius, self.config.model) for p in poses])
+        return [more[k] for k in distinct(more, self._scores(more, ranking.rank(more)), radius, 0.1 * radius, 8)]
+
     def _refined(self, pose: Pose, similarity: Similarity, model: Model) -> Pose:
         """The nearest optimum of the metric."""
         motion = Motion(model, pose, self.pair.sampled.content.radius)
@@ -286,11 +295,16 @@ class Search:
 
     def _narrowed(self, poses: list[Pose], similarity: Similarity, count: int) -> list[Pose]:
         """The best distinct poses; unlikely rotations must be clearly better."""
-        scores = np.array([-similarity.cost(p)[0] - (similarity.metric == "nmi") for p in poses])
-        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
-        scores = np.where(near, scores, scores - FAR_MARGIN * np.abs(scores))
+        values = np.array([-similarity.cost(p)[0] - (similarity.metric == "nmi") for p in poses])
         radius = self.pair.sampled.content.radius
+        scores = self._scores(np.stack(poses), values)
         return [poses[k] for k in distinct(np.stack(poses), scores, radius, 0.05 * radius, count)]
+
+    @staticmethod
+    def _scores(poses: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Values of poses, less where the rotation is an unlikely one."""
+        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
+        return np.where(near, values, values - FAR_MARGIN * np.abs(values))
 
     def _result(self, pose: Pose, first: Pose, finest: Similarity) -> LinearResult:
         return LinearResult(

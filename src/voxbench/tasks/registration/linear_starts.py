@@ -89,6 +89,19 @@ def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model:
     return np.stack(poses)
 
 
+def around(pose: Pose, radius: float, model: Model) -> np.ndarray:
+    """A pose and its neighbours: shifted, turned, and smaller or larger by an eighth, as the model allows."""
+    steps = [np.zeros(3), *(0.2 * radius * sign * axis for sign in (1, -1) for axis in np.eye(3))]
+    turns = [np.eye(3)] if model == "translation" else tilts(12.0, 1)
+    scales = (1.0, 1 / 1.125, 1.125) if model in ("similarity", "affine") else (1.0,)
+    return np.stack(
+        [
+            np.column_stack([scale * turn @ pose[:, :3], pose[:, 3] + step])
+            for scale, turn, step in itertools.product(scales, turns, steps)
+        ]
+    )
+
+
 def axis_matches(content: Content, other: Content, anywhere: bool) -> list[np.ndarray]:
     """The four rotations that bring principal axes onto each other, without those no patient does unless asked."""
     matches = [
