@@ -33,6 +33,20 @@ const double* matrix_of(const In& matrix) {
   return m;
 }
 
+const double* matrices_of(const In& matrices) {
+  const double* t = doubles(matrices, 3, "matrices");
+  if (matrices.shape(1) != 3 || matrices.shape(2) != 4) throw nb::type_error("matrices: expected shape (n, 3, 4)");
+  return t;
+}
+
+const float* blocks_of(const In& fixed, long count, int block, double floor) {
+  const float* f = floats(fixed, 1, "fixed");
+  if ((long)fixed.shape(0) != count) throw nb::value_error("points, fixed: lengths differ");
+  if (block < 2 || count % block) throw nb::value_error("block: at least 2, and points come in whole blocks");
+  if (!(floor > 0)) throw nb::value_error("floor: must be positive");
+  return f;
+}
+
 const unsigned char* rows_of(const In& bins_of_points, long count, int bins) {
   if (bins < 2 || bins > 256) throw nb::value_error("bins: 2 to 256");
   const unsigned char* rows = checked<unsigned char>(bins_of_points, 1, "rows", "uint8");
@@ -80,8 +94,7 @@ void bind_histogram(nb::module_& m) {
       [](In points, In rows, In image, std::optional<In> mask, In matrices, int bins) {
         const Scene s = scene_of(points, image, mask);
         const unsigned char* r = rows_of(rows, s.count, bins);
-        const double* t = doubles(matrices, 3, "matrices");
-        if (matrices.shape(1) != 3 || matrices.shape(2) != 4) throw nb::type_error("matrices: expected shape (n, 3, 4)");
+        const double* t = matrices_of(matrices);
         const size_t many = matrices.shape(0);
         auto ratios = fresh<double>({many}), overlaps = fresh<double>({many});
         {
@@ -97,10 +110,7 @@ void bind_histogram(nb::module_& m) {
       "block_correlation",
       [](In points, In fixed, int block, In image, std::optional<In> mask, In matrix, double floor) {
         const Scene s = scene_of(points, image, mask);
-        const float* f = floats(fixed, 1, "fixed");
-        if ((long)fixed.shape(0) != s.count) throw nb::value_error("points, fixed: lengths differ");
-        if (block < 2 || s.count % block) throw nb::value_error("block: at least 2, and points come in whole blocks");
-        if (!(floor > 0)) throw nb::value_error("floor: must be positive");
+        const float* f = blocks_of(fixed, s.count, block, floor);
         const double* t = matrix_of(matrix);
         auto gradient = fresh<double>({2, 3, 4});
         double mean, overlap;
@@ -114,4 +124,22 @@ void bind_histogram(nb::module_& m) {
       nb::arg("points"), nb::arg("fixed"), nb::arg("block"), nb::arg("image"), nb::arg("mask").none(),
       nb::arg("matrix"), nb::arg("floor"),
       "Mean squared correlation over blocks of consecutive points, weight of those that count, gradients (2,3,4).");
+  m.def(
+      "block_correlation_many",
+      [](In points, In fixed, int block, In image, std::optional<In> mask, In matrices, double floor) {
+        const Scene s = scene_of(points, image, mask);
+        const float* f = blocks_of(fixed, s.count, block, floor);
+        const double* t = matrices_of(matrices);
+        const size_t many = matrices.shape(0);
+        auto means = fresh<double>({many}), overlaps = fresh<double>({many});
+        {
+          nb::gil_scoped_release nogil;
+          VB_CALL(block_correlation_many, s.points, f, s.count, block, s.values, s.mask, s.shape, t, (long)many, floor,
+                  means.data(), overlaps.data());
+        }
+        return nb::make_tuple(means, overlaps);
+      },
+      nb::arg("points"), nb::arg("fixed"), nb::arg("block"), nb::arg("image"), nb::arg("mask").none(),
+      nb::arg("matrices"), nb::arg("floor"),
+      "Mean squared correlation over blocks and weight of the points that count, for many matrices (n,3,4).");
 }

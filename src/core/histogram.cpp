@@ -223,6 +223,36 @@ double say_of(const float* fixed, long count, double floor_) {
   return var / (var + floor_);
 }
 
+// Sums over blocks: say, say r^2, overlap, then the gradients of say, of say r^2 and of the overlap, 12 each.
+constexpr int kSums = 39;
+
+template <bool gradients>
+void add_blocks(const float* points, const float* fixed, long from, long to, long block, const Image& im,
+                const double* matrix, double floor_, double* t) {
+  Read* r = (Read*)std::malloc(sizeof(Read) * block);
+  double* by = (double*)std::malloc(sizeof(double) * 2 * block);
+  for (long b = from; b < to; b++) {
+    const float* p = points + 3 * b * block;
+    const float* f = fixed + b * block;
+    for (long s = 0; s < block; s++)
+      if (!read(im, p + 3 * s, matrix, r[s])) std::memset(r + s, 0, sizeof(Read));
+    const Block c = correlate(f, r, block, floor_, gradients ? by : nullptr, by + block);
+    if (!(c.weight > 0)) continue;
+    const double say = say_of(f, block, floor_);
+    t[0] += say * c.weight;
+    t[1] += say * c.weight * c.square;
+    t[2] += c.weight;
+    for (long s = 0; gradients && s < block; s++) {
+      if (!(r[s].w > 0)) continue;
+      add_point(p + 3 * s, r[s], 0, say, t + 3);
+      add_point(p + 3 * s, r[s], say * c.weight * by[s], say * (c.square + c.weight * by[block + s]), t + 15);
+      add_point(p + 3 * s, r[s], 0, 1, t + 27);
+    }
+  }
+  std::free(by);
+  std::free(r);
+}
+
 }  // namespace
 
 namespace vb {
@@ -303,35 +333,13 @@ double block_correlation(const float* points, const float* fixed, long count, lo
                          const float* mask, const long* shape, const double* matrix, double floor_, double* overlap,
                          double* gradient) {
   const Image im = {values, mask, shape};
-  const long blocks = count / block, chunks = chunks_of(count);
-  // Per chunk: sum of say, sum of say r^2, gradients of both (12 each), overlap, its gradient (12).
-  constexpr int kSums = 39;
+  const long chunks = chunks_of(count);
   double* sums = (double*)std::calloc(kSums * chunks, sizeof(double));
 #pragma omp parallel for schedule(static) if (count > kSerial)
   for (long q = 0; q < chunks; q++) {
-    Read* r = (Read*)std::malloc(sizeof(Read) * block);
-    double* by = (double*)std::malloc(sizeof(double) * 2 * block);
-    double* t = sums + kSums * q;
-    for (long b = blocks * q / chunks; b < blocks * (q + 1) / chunks; b++) {
-      const float* p = points + 3 * b * block;
-      const float* f = fixed + b * block;
-      for (long s = 0; s < block; s++)
-        if (!read(im, p + 3 * s, matrix, r[s])) std::memset(r + s, 0, sizeof(Read));
-      const Block c = correlate(f, r, block, floor_, by, by + block);
-      if (!(c.weight > 0)) continue;
-      const double say = say_of(f, block, floor_);
-      t[0] += say * c.weight;
-      t[1] += say * c.weight * c.square;
-      t[2] += c.weight;
-      for (long s = 0; s < block; s++) {
-        if (!(r[s].w > 0)) continue;
-        add_point(p + 3 * s, r[s], 0, say, t + 3);
-        add_point(p + 3 * s, r[s], say * c.weight * by[s], say * (c.square + c.weight * by[block + s]), t + 15);
-        add_point(p + 3 * s, r[s], 0, 1, t + 27);
-      }
-    }
-    std::free(by);
-    std::free(r);
+    const long blocks = count / block;
+    add_blocks<true>(points, fixed, blocks * q / chunks, blocks * (q + 1) / chunks, block, im, matrix, floor_,
+                     sums + kSums * q);
   }
   for (long q = 1; q < chunks; q++)
     for (int x = 0; x < kSums; x++) sums[x] += sums[kSums * q + x];
@@ -343,6 +351,19 @@ double block_correlation(const float* points, const float* fixed, long count, lo
   }
   std::free(sums);
   return mean;
+}
+
+void block_correlation_many(const float* points, const float* fixed, long count, long block, const float* values,
+                            const float* mask, const long* shape, const double* matrices, long many, double floor_,
+                            double* means, double* overlaps) {
+  const Image im = {values, mask, shape};
+#pragma omp parallel for schedule(static)
+  for (long q = 0; q < many; q++) {
+    double t[kSums] = {0};
+    add_blocks<false>(points, fixed, 0, count / block, block, im, matrices + 12 * q, floor_, t);
+    means[q] = t[0] > 0 ? t[1] / t[0] : 0;
+    overlaps[q] = t[2];
+  }
 }
 
 }  // namespace VB_ISA

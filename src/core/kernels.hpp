@@ -66,6 +66,9 @@ double mutual_information(const float* points, const unsigned char* rows, long c
 double block_correlation(const float* points, const float* fixed, long count, long block, const float* values,
                          const float* mask, const long* shape, const double* matrix, double floor_, double* overlap,
                          double* gradient);
+void block_correlation_many(const float* points, const float* fixed, long count, long block, const float* values,
+                            const float* mask, const long* shape, const double* matrices, long many, double floor_,
+                            double* means, double* overlaps);
 
 }  // namespace VB_ISA
 }  // namespace vb

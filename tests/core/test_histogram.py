@@ -115,6 +115,10 @@ def test_similarities_agree_with_numpy_on_any_shape(seed: int, masked: bool, sha
     ncc, overlap2, _ = _core.block_correlation(s["points"], s["fixed"], 64, s["image"], mask, s["matrix"], 0.5)
     assert ncc == pytest.approx(correlation(s, s["matrix"], masked, 64, 0.5), rel=1e-3)
     assert overlap2 == pytest.approx(overlap, rel=1e-3, abs=1e-3)
+    matrices = np.stack([s["matrix"]] * 3)
+    many, overlaps = _core.block_correlation_many(s["points"], s["fixed"], 64, s["image"], mask, matrices, 0.5)
+    np.testing.assert_allclose(many, ncc, rtol=1e-9)
+    np.testing.assert_allclose(overlaps, overlap2, rtol=1e-9)
 
 
 def smooth_scene(seed: int) -> dict[str, np.ndarray]:

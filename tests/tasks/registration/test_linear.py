@@ -240,7 +240,7 @@ def test_descent_reaches_the_bottom_of_a_curved_valley() -> None:
         gradient = np.array([-2 * (1 - x[0]) - 40 * x[0] * (x[1] - x[0] ** 2), 20 * (x[1] - x[0] ** 2)])
         return 0.01 * value, 0.01 * gradient
 
-    assert_allclose(descend(valley, np.array([-1.2, 1.0]), 200), [1, 1], atol=0.05)
+    assert_allclose(descend(valley, np.array([-1.2, 1.0]), 200, 1.0), [1, 1], atol=0.05)
 
 
 def test_otsu_parts_two_heaps() -> None:

@@ -14,13 +14,14 @@ SMALL_GAIN = 1e-5
 """Share of the first step's expected gain; two steps in a row below it end the descent."""
 
 
-def descend(function: Function, start: np.ndarray, iterations: int) -> np.ndarray:
+def descend(function: Function, start: np.ndarray, iterations: int, longest: float) -> np.ndarray:
     """Minimise by BFGS steps with a backtracking, interpolating line search.
 
     Args:
         function: Scaled so that the first step, minus the gradient, has about the right length.
         start: First parameters.
         iterations: Steps at most.
+        longest: No step is longer.
 
     Returns:
         The best parameters met.
@@ -39,6 +40,7 @@ def descend(function: Function, start: np.ndarray, iterations: int) -> np.ndarra
         direction = -inverse @ gradient
         if direction @ gradient >= 0:
             inverse, direction = np.eye(len(x)), -gradient
+        direction = direction * min(1.0, longest / float(np.linalg.norm(direction)))
         step = line_search(function, x, (value, gradient), direction)
         if step is None:
             if np.array_equal(inverse, np.eye(len(x))):

@@ -10,25 +10,32 @@ import numpy as np
 from pydantic import Field
 
 from voxbench.config import Config
-from voxbench.errors import EmptyShapeError, GridMismatchError
+from voxbench.errors import EmptyShapeError
 from voxbench.geometry import Affine, Grid, Volume
 from voxbench.tasks.registration.descent import descend
-from voxbench.tasks.registration.linear_images import Content, GreyScale, pyramid
+from voxbench.tasks.registration.linear_images import Content, GreyScale, Source, pyramid
 from voxbench.tasks.registration.linear_models import Model, Motion, Pose
 from voxbench.tasks.registration.linear_starts import (
     NEAR_DEGREES,
     affine_of,
+    around,
     candidates,
     distance_mm,
     distinct,
     pose_of,
     rotation_degrees,
 )
-from voxbench.tasks.registration.similarity import Metric, Points, Similarity, View, onto_grid
+from voxbench.tasks.registration.similarity import Metric, Points, Similarity, View
 from voxbench.types import Mask
 
+COARSEST = 10.0
+"""Voxels of the coarsest level in the content's radius."""
 FAR_MARGIN = 0.1
 """Share of the metric by which a rotation no patient makes must beat the best one a patient may have."""
+LEAST_OVERLAP = 0.02
+"""Share of the points below which two images have nothing to do with each other."""
+RANKING_POINTS = 4096
+"""Points by which starts are ranked."""
 SAME = 0.05
 """A motion below this, in voxels of the finest level, is no reason to leave the start."""
 
@@ -129,18 +136,13 @@ class Side:
     room: float
 
     @staticmethod
-    def of(volume: Volume, mask: Mask | None, levels: tuple[float, ...], bins: int, name: str) -> Side:
-        """The pyramid, the content and the grey scale of one image."""
-        if mask is not None and mask.shape != volume.grid.shape:
-            raise GridMismatchError(f"{name}: its mask has shape {mask.shape}, the image {volume.grid.shape}")
-        images = pyramid(volume, levels)
-        masks = {level: None if mask is None else onto_grid(mask, volume.grid, images[level].grid) for level in levels}
-        middle = levels[min(1, len(levels) - 1)]
-        content = Content.of(images[middle], masks[middle], name)
-        scale = GreyScale.of(images[middle], content.neighbourhood, bins)
-        views = {level: View.of(images[level], scale, masks[level]) for level in levels}
-        share = 1.0 if mask is None else float(mask.mean())
-        return Side(views, content, volume.grid, share * volume.grid.size * volume.grid.voxel_volume)
+    def of(source: Source, levels: tuple[float, ...], bins: int) -> Side:
+        """The pyramid and the grey scale of one image."""
+        images = pyramid(source.finest, levels)
+        scale = GreyScale.of(source.look, source.content.neighbourhood, bins)
+        views = {level: View.of(images[level], scale, source.mask_on(images[level].grid)) for level in levels}
+        share = 1.0 if source.mask is None else float(source.mask.mean())
+        return Side(views, source.content, source.grid, share * source.grid.size * source.grid.voxel_volume)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,22 +162,24 @@ class Pair:
     @staticmethod
     def of(fixed: Volume, moving: Volume, masks: tuple[Mask | None, Mask | None], config: LinearConfig) -> Pair:
         """Prepare both images and give them their roles; a mask on one image alone makes it the sampled one."""
-        levels = levels_of(fixed.grid, moving.grid, config.levels)
-        sides = [
-            Side.of(volume, mask, levels, config.bins, name)
+        finest = finest_level(fixed.grid, moving.grid)
+        sources = [
+            Source.of(volume, mask, finest, name)
             for volume, mask, name in zip((fixed, moving), masks, ("fixed image", "moving image"), strict=True)
         ]
-        swapped = sides[1].content.volume < sides[0].content.volume
+        swapped = sources[1].content.volume < sources[0].content.volume
         if (masks[0] is None) != (masks[1] is None):
             swapped = masks[0] is None
+        levels = levels_between(sources[swapped].content.radius / COARSEST, finest, config.levels)
+        sides = [Side.of(source, levels, config.bins) for source in sources]
         return Pair(sides[swapped], sides[not swapped], swapped)
 
-    def similarity(self, level: float, metric: Metric, config: LinearConfig) -> Similarity:
-        """The metric on one level, as a function of the pose."""
+    def similarity(self, level: float, metric: Metric, config: LinearConfig, most: int = 10**9) -> Similarity:
+        """The metric on one level, as a function of the pose; ``most``: points at most, if fewer than configured."""
         rng = np.random.default_rng(config.seed)
         scatter = Points.scattered if metric == "nmi" else Points.blocks
         view, content = self.sampled.views[level], self.sampled.content
-        points = scatter(view, content, config.samples, rng)
+        points = scatter(view, content, min(most, config.samples), rng)
         around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
         return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
 
@@ -190,16 +194,17 @@ class Pair:
         return map_.inverse() if self.swapped else map_
 
 
-def levels_of(fixed: Grid, moving: Grid, count: int) -> tuple[float, ...]:
-    """Spacings of the levels, mm, coarsest first: about 1/24 of the smaller box, then halves of it.
-
-    None is finer than the coarser image's voxels (their geometric mean).
-    """
+def finest_level(fixed: Grid, moving: Grid) -> float:
+    """Spacing of the finest level, mm: 1/128 of the smaller box, but no finer than the coarser image's voxels."""
     boxes = [(g.size * g.voxel_volume) ** (1 / 3) for g in (fixed, moving)]
-    finest = max(g.voxel_volume ** (1 / 3) for g in (fixed, moving))
-    coarsest = max(finest, min(boxes) / 24)
-    levels = [coarsest / 2**n for n in range(count)]
-    return tuple(max(level, finest) for level in levels if level >= 0.7 * finest)
+    return max(min(boxes) / 128, *(g.voxel_volume ** (1 / 3) for g in (fixed, moving)))
+
+
+def levels_between(coarsest: float, finest: float, count: int) -> tuple[float, ...]:
+    """Spacings of the levels, mm, coarsest first, at equal ratios of at least 1.3."""
+    span = max(1.0, coarsest / finest)
+    steps = min(count - 1, int(np.log(span) / np.log(1.3)))
+    return tuple(finest * span ** (n / max(1, steps)) for n in range(steps, 0, -1)) + (finest,)
 
 
 class Search:
@@ -222,6 +227,7 @@ class Search:
         poses = self._coarsest(first, levels[0], only_start=start is not None or self.config.search == "start")
         for level in levels[1:-1]:
             similarity = self.pair.similarity(level, self.config.metric, self.config)
+            poses = self._branched(poses, level) if len(poses) > 1 else poses
             poses = self._narrowed([self._refined(p, similarity, self.config.model) for p in poses], similarity, 1)
             self.progress(f"{level:.3g} mm", similarity.value(poses[0]))
         best = self._refined(poses[0], finest, self.config.model) if len(levels) > 1 else poses[0]
@@ -233,40 +239,46 @@ class Search:
 
     def _coarsest(self, first: Pose, level: float, *, only_start: bool) -> list[Pose]:
         """The few best poses of the coarsest level."""
-        ranking = self.pair.similarity(level, "nmi", self.config)
+        similarity = self.pair.similarity(level, self.config.metric, self.config)
         poses, kept = first[None], [0]
         if not only_start:
-            poses, kept = self._ranked(ranking)
-        elif ranking.overlap(first) < 0.02:
+            poses, kept = self._ranked(level)
+        elif similarity.overlap(first) < LEAST_OVERLAP:
             raise EmptyShapeError(
-                f"the images do not overlap at the start: {100 * ranking.overlap(first):.2g} % of the points of one "
+                f"the images do not overlap at the start: {100 * similarity.overlap(first):.2g} % of the points of one "
                 "lie inside the other\n  give another start, or let the search look for one"
             )
         self.starts = len(poses)
-        refining = self.pair.similarity(level, self.config.metric, self.config)
         simple: Model = "rigid" if self.config.model in ("similarity", "affine") else self.config.model
-        refined = [self._refined(poses[k], refining, simple) for k in kept]
-        if self.config.model in ("similarity", "affine"):
-            refined = [self._refined(p, refining, "similarity") for p in self._narrowed(refined, refining, 6)]
-        if max(ranking.overlap(p) for p in refined) < 0.02:
+        refined = [self._refined(poses[k], similarity, simple) for k in kept]
+        if simple != self.config.model:
+            refined += [self._refined(p, similarity, "similarity") for p in self._narrowed(refined, similarity, 8)]
+        if max(similarity.overlap(p) for p in refined) < LEAST_OVERLAP:
             raise EmptyShapeError("the images do not overlap anywhere a start was tried; are the masks right?")
-        refined = self._narrowed(refined, refining, 3)
-        self.progress(f"{level:.3g} mm", refining.value(refined[0]))
+        refined = self._narrowed(refined, similarity, 12)
+        self.progress(f"{level:.3g} mm", similarity.value(refined[0]))
         return refined
 
-    def _ranked(self, ranking: Similarity) -> tuple[np.ndarray, list[int]]:
-        """All starts, and the indices of those worth refining; the headers' own always among them."""
+    def _ranked(self, level: float) -> tuple[np.ndarray, list[int]]:
+        """All starts, and the indices of those that either metric finds worth refining; the headers' own among them."""
         sides = [(s.grid, s.content) for s in (self.pair.sampled, self.pair.read)]
-        anywhere = self.config.search == "anywhere"
-        poses = candidates(sides[0], sides[1], self.config.model, anywhere)
-        scores = ranking.rank(poses)
+        poses = candidates(sides[0], sides[1], self.config.model, self.config.search == "anywhere")
         near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
         radius = self.pair.sampled.content.radius
         kept = [0]
-        for group, count in ((near, 6), (~near, 8)):
-            index = np.flatnonzero(group)
-            kept += [int(index[k]) for k in distinct(poses[index], scores[index], radius, 0.25 * radius, count)]
+        for metric in ("nmi", "ncc"):
+            scores = self.pair.similarity(level, metric, self.config, RANKING_POINTS).rank(poses)
+            for group, count in ((near, 6), (~near, 5)):
+                index = np.flatnonzero(group)
+                kept += [int(index[k]) for k in distinct(poses[index], scores[index], radius, 0.2 * radius, count)]
         return poses, list(dict.fromkeys(kept))
+
+    def _branched(self, poses: list[Pose], level: float) -> list[Pose]:
+        """The best among poses and their neighbours: what looked best from afar may be a ridge beside the summit."""
+        ranking = self.pair.similarity(level, self.config.metric, self.config, RANKING_POINTS)
+        radius = self.pair.sampled.content.radius
+        more = np.concatenate([around(p, radius, self.config.model) for p in poses])
+        return [more[k] for k in distinct(more, self._scores(more, ranking.rank(more)), radius, 0.1 * radius, 8)]
 
     def _refined(self, pose: Pose, similarity: Similarity, model: Model) -> Pose:
         """The nearest optimum of the metric."""
@@ -280,15 +292,20 @@ class Search:
             cost, by_pose = similarity.cost(motion.pose(parameters))
             return factor * cost, factor * motion.pull(parameters, by_pose)
 
-        return motion.pose(descend(scaled, np.zeros(motion.size), self.config.iterations))
+        return motion.pose(descend(scaled, np.zeros(motion.size), self.config.iterations, 0.2 * motion.radius))
 
     def _narrowed(self, poses: list[Pose], similarity: Similarity, count: int) -> list[Pose]:
         """The best distinct poses; unlikely rotations must be clearly better."""
-        scores = np.array([-similarity.cost(p)[0] - (similarity.metric == "nmi") for p in poses])
-        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
-        scores = np.where(near, scores, scores - FAR_MARGIN * np.abs(scores))
+        values = np.array([-similarity.cost(p)[0] - (similarity.metric == "nmi") for p in poses])
         radius = self.pair.sampled.content.radius
+        scores = self._scores(np.stack(poses), values)
         return [poses[k] for k in distinct(np.stack(poses), scores, radius, 0.05 * radius, count)]
+
+    @staticmethod
+    def _scores(poses: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Values of poses, less where the rotation is an unlikely one."""
+        near = np.array([rotation_degrees(p[:, :3]) <= NEAR_DEGREES for p in poses])
+        return np.where(near, values, values - FAR_MARGIN * np.abs(values))
 
     def _result(self, pose: Pose, first: Pose, finest: Similarity) -> LinearResult:
         return LinearResult(

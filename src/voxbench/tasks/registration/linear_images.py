@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Bool
 from scipy import ndimage
 
 from voxbench import _core
-from voxbench.errors import EmptyShapeError
+from voxbench.errors import EmptyShapeError, GridMismatchError
 from voxbench.geometry import Affine, Grid, Volume
 from voxbench.types import FloatImage, Mask, Vector3
 
+LOOK = 2.5
+"""Spacing at which content is looked for, in voxels of the finest level."""
 RING = 0.2
 """How far around the content points are still sampled, in radii: its outline is what ties it to the other image."""
 
@@ -43,6 +46,22 @@ def pyramid(volume: Volume, levels_mm: tuple[float, ...]) -> dict[float, Volume]
         volume = coarser(volume, level)
         made[level] = volume
     return made
+
+
+def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> Bool[np.ndarray, "_ _ _"]:
+    """A mask at the nearest voxels of another grid; the border goes on outside."""
+    matrix = (grid.voxel_from_world @ onto.world_from_voxel).matrix
+    if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))).max() < 1e-6:
+        # The two grids share their axes: look indices up an axis at a time.
+        index = [
+            np.clip(np.floor(matrix[a, a] * np.arange(n) + matrix[a, 3] + 0.5), 0, grid.shape[a] - 1).astype(int)
+            for a, n in enumerate(onto.shape)
+        ]
+        return mask[np.ix_(*index)]
+    out = np.empty(onto.shape, np.uint8)
+    contiguous = np.ascontiguousarray(mask).view(np.uint8)
+    _core.sample_nearest(contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.uint8(0), out)
+    return out.view(bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,3 +188,41 @@ class GreyScale:
         low = np.minimum(at.astype(np.int32), len(self.knots) - 2)
         table = self.bins.astype(np.float32)
         return np.ascontiguousarray(table[low] + (at - low) * (table[low + 1] - table[low]), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One image as it comes in, looked at once.
+
+    Attributes:
+        finest: On the finest level.
+        look: Coarse, for finding the content.
+        content: Where there is something.
+        mask: Where the image counts, on its own grid; None for everywhere.
+        grid: Of the original image.
+    """
+
+    finest: Volume
+    look: Volume
+    content: Content
+    mask: Bool[np.ndarray, "_ _ _"] | None
+    grid: Grid
+
+    @staticmethod
+    def of(volume: Volume, mask: Bool[np.ndarray, "_ _ _"] | None, finest_mm: float, name: str) -> Source:
+        """Smooth the image to the finest level and find its content.
+
+        Raises:
+            GridMismatchError: The mask has another shape than the image.
+            EmptyShapeError: There is no content.
+        """
+        if mask is not None and mask.shape != volume.grid.shape:
+            raise GridMismatchError(f"{name}: its mask has shape {mask.shape}, the image {volume.grid.shape}")
+        finest = coarser(volume, finest_mm)
+        look = coarser(finest, LOOK * finest_mm)
+        within = None if mask is None else onto_grid(mask, volume.grid, look.grid)
+        return Source(finest, look, Content.of(look, within, name), mask, volume.grid)
+
+    def mask_on(self, grid: Grid) -> Bool[np.ndarray, "_ _ _"] | None:
+        """The mask at the voxels of a level."""
+        return None if self.mask is None else onto_grid(self.mask, self.grid, grid)

@@ -80,12 +80,26 @@ def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model:
     if model in ("similarity", "affine"):
         scales.append(float(np.clip((other.volume / content.volume) ** (1 / 3), 0.7, 1.4)))
     around = [*tilts(25.0, 3), *tilts(50.0, 1)[1:]]
-    if anywhere:
-        around = [tilt @ turn for turn in half_axis_turns() for tilt in tilts(28.0, 3)]
     around += axis_matches(content, other, anywhere)
     for scale, place, turn in itertools.product(scales, (shifts["boxes"], shifts["masses"]), around):
         poses.append(np.column_stack([scale * turn, place]))
+    if anywhere:
+        turns = [tilt @ turn for turn in half_axis_turns()[1:] for tilt in tilts(28.0, 2)]
+        poses += [np.column_stack([turn, p]) for p in (shifts["boxes"], shifts["masses"]) for turn in turns]
     return np.stack(poses)
+
+
+def around(pose: Pose, radius: float, model: Model) -> np.ndarray:
+    """A pose and its neighbours: shifted, turned, and smaller or larger by an eighth, as the model allows."""
+    steps = [np.zeros(3), *(0.2 * radius * sign * axis for sign in (1, -1) for axis in np.eye(3))]
+    turns = [np.eye(3)] if model == "translation" else tilts(12.0, 1)
+    scales = (1.0, 1 / 1.125, 1.125) if model in ("similarity", "affine") else (1.0,)
+    return np.stack(
+        [
+            np.column_stack([scale * turn @ pose[:, :3], pose[:, 3] + step])
+            for scale, turn, step in itertools.product(scales, turns, steps)
+        ]
+    )
 
 
 def axis_matches(content: Content, other: Content, anywhere: bool) -> list[np.ndarray]:

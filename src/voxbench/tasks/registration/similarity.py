@@ -7,15 +7,12 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
 
 from voxbench import _core
-from voxbench.geometry import Affine, Grid, Volume
-from voxbench.tasks.registration.linear_images import Content, GreyScale
+from voxbench.geometry import Affine, Volume
+from voxbench.tasks.registration.linear_images import Content, GreyScale, onto_grid
 from voxbench.tasks.registration.linear_models import Pose
 from voxbench.types import FloatImage, Mask, Vector3
-
-AnyMask = Bool[np.ndarray, "_ _ _"]
 
 Metric = Literal["nmi", "ncc"]
 
@@ -74,7 +71,7 @@ class Points:
     def blocks(view: View, content: Content, count: int, rng: np.random.Generator) -> Points:
         """Cubes of points one voxel apart, about ``count`` points in all, jittered around the content."""
         chosen = voxels_near(view, content)
-        number = min(max(1, count // BLOCK**3), len(chosen))
+        number = max(1, min(count, 2 * len(chosen)) // BLOCK**3)
         strata = (np.arange(number) + rng.random(number)) * (len(chosen) / number)
         corners = chosen[strata.astype(np.int64)] + rng.uniform(-0.5, 0.5, (number, 3))
         cube = np.indices((BLOCK,) * 3).reshape(3, -1).T - (BLOCK - 1) / 2
@@ -96,24 +93,6 @@ def voxels_near(view: View, content: Content) -> np.ndarray:
     if view.mask is not None:
         near &= view.mask
     return np.argwhere(near).astype(np.float64)
-
-
-def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> AnyMask:
-    """A mask at the nearest voxels of another grid; the border goes on outside."""
-    matrix = (grid.voxel_from_world @ onto.world_from_voxel).matrix
-    if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix[:3, :3]))).max() < 1e-6:
-        # The two grids share their axes: look indices up an axis at a time.
-        index = [
-            np.clip(np.floor(matrix[a, a] * np.arange(n) + matrix[a, 3] + 0.5), 0, grid.shape[a] - 1).astype(int)
-            for a, n in enumerate(onto.shape)
-        ]
-        return mask[np.ix_(*index)]
-    out = np.empty(onto.shape, np.uint8)
-    contiguous = np.ascontiguousarray(mask).view(np.uint8)
-    _core.sample_nearest(
-        contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.zeros((), np.uint8), out
-    )
-    return out.view(bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +135,16 @@ class Similarity:
         return cost, -by_pose[0] - 2 * OVERLAP_WEIGHT * lost / full * by_pose[1]
 
     def rank(self, poses: np.ndarray) -> np.ndarray:
-        """A score of many poses (n, 3, 4), larger is better: information times the root of the overlap."""
+        """A score of many poses (n, 3, 4), larger is better: what is shared times the root of the overlap."""
         matrices = np.stack([self._matrix(pose) for pose in poses])
-        ratios, overlaps = _core.mutual_information_many(*self._scene, matrices, self.bins)
-        share = np.minimum(1.0, overlaps / (self.reachable * len(self.points.places)))
-        return (ratios - 1) * np.sqrt(share)
+        places, rows, image, mask = self._scene
+        if self.metric == "nmi":
+            values, overlaps = _core.mutual_information_many(places, rows, image, mask, matrices, self.bins)
+            values = values - 1
+        else:
+            fixed, noise = self.points.values, NOISE_BINS**2
+            values, overlaps = _core.block_correlation_many(places, fixed, BLOCK**3, image, mask, matrices, noise)
+        return values * np.sqrt(np.minimum(1.0, overlaps / (self.reachable * len(places))))
 
     def _parts(self, pose: Pose) -> tuple[float, float, np.ndarray]:
         """Metric, overlap in points, and the gradients (2, 3, 4) of both by the matrix of the core."""
