@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,6 +22,8 @@ from voxbench import _core
 from voxbench.config import Config
 from voxbench.tasks.registration.fields import Fields, compose_planar, inverse_of, unfolded
 
+CAUTION = 0.5
+"""What is left of the step when the metric is below where the level began: there was nothing to find."""
 WINDOW = 5
 """Steps over whose mean the metric must still rise."""
 
@@ -88,7 +90,13 @@ class Level:
 
 @runtime_checkable
 class Force(Protocol):
-    """One term of what drives the two maps on a level."""
+    """One term of what drives the two maps on a level.
+
+    Attributes:
+        least: A smoothed force below this is rounding; it is not scaled up to a whole step.
+    """
+
+    least: ClassVar[float]
 
     def __call__(self, fields: Fields, forces: Fields) -> float:
         """Write (or, for further terms, add to) the forces on either side; return the metric, higher is better."""
@@ -156,12 +164,14 @@ def _run_level(
     """Steps until the metric no longer rises or the iterations are used up."""
     forces, spare = fields.empty_like(), np.empty_like(fields.moving)
     history: list[float] = []
+    caution = 1.0
     for iteration in range(iterations):
         history.append(terms[0](fields, forces))
-        fade = 1 - (1 - config.last_step) * iteration / iterations
+        caution *= CAUTION if history[-1] < history[0] else 1.0
+        fade = caution * (1 - (1 - config.last_step) * iteration / iterations)
         for force in forces.sides:
             _core.gaussian(force, np.full(3, config.update_smoothing, np.float32), False)
-            _core.scale_to(force, config.step * fade)
+            _core.scale_to(force, config.step * fade, terms[0].least)
         for term in terms[1:]:
             term(fields, forces)
         for side, (old, force) in enumerate(zip(fields.sides, forces.sides, strict=True)):

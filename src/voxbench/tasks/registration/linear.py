@@ -50,7 +50,7 @@ class LinearConfig(Config):
     )
     search: Literal["anywhere", "near", "start"] = Field(
         default="anywhere",
-        description="Where starts are tried: any rotation; those a patient may have against the headers; the start only.",
+        description="Which starts: any rotation; those a patient may have against the headers; the start only.",
     )
     samples: int = Field(default=80_000, ge=1000, description="Points sampled on the finest level at most.")
     bins: int = Field(default=32, ge=8, le=128, description="Histogram bins of either image.")
@@ -204,7 +204,7 @@ def levels_between(coarsest: float, finest: float, count: int) -> tuple[float, .
     """Spacings of the levels, mm, coarsest first, at equal ratios of at least 1.3."""
     span = max(1.0, coarsest / finest)
     steps = min(count - 1, int(np.log(span) / np.log(1.3)))
-    return tuple(finest * span ** (n / max(1, steps)) for n in range(steps, 0, -1)) + (finest,)
+    return (*(finest * span ** (n / max(1, steps)) for n in range(steps, 0, -1)), finest)
 
 
 class Search:

@@ -60,7 +60,9 @@ def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> Bool[np.ndarray, "_ _ _"]:
         return mask[np.ix_(*index)]
     out = np.empty(onto.shape, np.uint8)
     contiguous = np.ascontiguousarray(mask).view(np.uint8)
-    _core.sample_nearest(contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.uint8(0), out)
+    _core.sample_nearest(
+        contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.zeros((), np.uint8), out
+    )
     return out.view(bool)
 
 

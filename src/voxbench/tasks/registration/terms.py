@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class LocalCorrelation:
     moving: FloatImage
     fixed_weight: FloatImage | None
     moving_weight: FloatImage | None
+    least: ClassVar[float] = 0.2  # two people: about 1; an image and itself: 1e-6
     radius: int
     noise: float
     scratch: np.ndarray
@@ -78,6 +80,7 @@ class SelfSimilarity:
         weight: Where the fixed image counts, 0 to 1, or None.
     """
 
+    least: ClassVar[float] = 1e-6
     fixed: np.ndarray
     moving: np.ndarray
     weight: FloatImage | None
@@ -104,6 +107,7 @@ class LabelOverlap:
         step: Largest displacement that this term adds to a step, voxels.
     """
 
+    least: ClassVar[float] = 0.0
     fixed: tuple[FloatImage, ...]
     moving: tuple[FloatImage, ...]
     smoothing: float
@@ -145,6 +149,7 @@ class LandmarkPull:
         reach: Gaussian sigma of a pull, voxels.
     """
 
+    least: ClassVar[float] = 0.0
     fixed: np.ndarray
     moving: np.ndarray
     weight: float

@@ -166,7 +166,7 @@ def coarser(image: FloatImage, scale: int) -> np.ndarray:
     return _core.sample(smooth, (shape[0], shape[1], shape[2]), matrix, None, None, 1, 0.0)
 
 
-def _coarser_weight(weight: FloatImage | None, scale: int) -> FloatImage | None:
+def _coarser_weight(weight: FloatImage | None, scale: int) -> np.ndarray | None:
     return None if weight is None else coarser(weight, scale)
 
 
