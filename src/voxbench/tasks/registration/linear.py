@@ -12,6 +12,7 @@ from pydantic import Field
 from voxbench.config import Config
 from voxbench.errors import EmptyShapeError
 from voxbench.geometry import Affine, Grid, Volume
+from voxbench.tasks.registration.descent import descend
 from voxbench.tasks.registration.linear_images import Content, GreyScale, Source, pyramid
 from voxbench.tasks.registration.linear_models import Model, Motion, Pose
 from voxbench.tasks.registration.linear_starts import (
@@ -24,12 +25,13 @@ from voxbench.tasks.registration.linear_starts import (
     pose_of,
     rotation_degrees,
 )
-from voxbench.tasks.registration.descent import descend
-from voxbench.tasks.registration.similarity import Metric, Points, Similarity, View
+from voxbench.tasks.registration.similarity import Metric, Points, Region, Similarity, View
 from voxbench.types import Mask
 
 COARSEST = 10.0
 """Voxels of the coarsest level in the content's radius."""
+SAME_CONTENT = 0.6
+"""Share of the larger content's volume below which the smaller one must be a part of it."""
 FAR_MARGIN = 0.1
 """Share of the metric by which a rotation no patient makes must beat the best one a patient may have."""
 LEAST_OVERLAP = 0.02
@@ -45,11 +47,12 @@ class LinearConfig(Config):
 
     model: Model = Field("affine", description="Which motions are allowed; none: only compare at the start.")
     metric: Metric = Field(
-        "nmi", description="nmi: normalised mutual information, any contrasts; ncc: local correlation, like contrasts."
+        "ncc",
+        description="ncc: squared local correlation, of either sign; nmi: normalised mutual information of all points.",
     )
     search: Literal["anywhere", "near", "start"] = Field(
         "anywhere",
-        description="Where starts are tried: any rotation; those a patient may have against the headers; the start only.",
+        description="Starts: any rotation; those a patient may have against the headers; the headers alone.",
     )
     samples: int = Field(80_000, ge=1000, description="Points sampled on the finest level at most.")
     bins: int = Field(32, ge=8, le=128, description="Histogram bins of either image.")
@@ -58,6 +61,9 @@ class LinearConfig(Config):
     )
     iterations: int = Field(60, ge=1, description="Optimiser steps on a level at most.")
     seed: int = Field(0, ge=0, description="Of the sampled points.")
+
+
+DEFAULT = LinearConfig.model_validate({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +88,7 @@ class LinearResult:
 def register_linear(
     fixed: Volume,
     moving: Volume,
-    config: LinearConfig = LinearConfig(),
+    config: LinearConfig = DEFAULT,
     *,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,
@@ -178,7 +184,8 @@ class Pair:
         rng = np.random.default_rng(config.seed)
         scatter = Points.scattered if metric == "nmi" else Points.blocks
         view, content = self.sampled.views[level], self.sampled.content
-        points = scatter(view, content, min(most, config.samples), rng)
+        outline = content.volume > SAME_CONTENT * self.read.content.volume
+        points = scatter(view, Region(content, outline), min(most, config.samples), rng)
         around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
         return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
 
@@ -203,7 +210,7 @@ def levels_between(coarsest: float, finest: float, count: int) -> tuple[float, .
     """Spacings of the levels, mm, coarsest first, at equal ratios of at least 1.3."""
     span = max(1.0, coarsest / finest)
     steps = min(count - 1, int(np.log(span) / np.log(1.3)))
-    return tuple(finest * span ** (n / max(1, steps)) for n in range(steps, 0, -1)) + (finest,)
+    return tuple(float(finest * span ** (n / max(1, steps))) for n in range(steps, -1, -1))
 
 
 class Search:
