@@ -143,7 +143,7 @@ class Similarity:
     def cost(self, pose: Pose) -> tuple[float, np.ndarray]:
         """What is minimised: minus the metric plus the penalty of losing overlap; and its gradient by the pose."""
         metric, overlap, gradients = self._parts(pose)
-        by_pose = [self._voxel_from_world.linear.T @ g for g in gradients]
+        by_pose = self._voxel_from_world.linear.T @ gradients
         full = LEAST_OVERLAP * self.reachable * len(self.points.places)
         lost = max(0.0, 1 - overlap / full)
         cost = -metric + OVERLAP_WEIGHT * lost**2
@@ -151,7 +151,8 @@ class Similarity:
 
     def rank(self, poses: np.ndarray) -> np.ndarray:
         """A score of many poses (n, 3, 4), larger is better: what is shared times the root of the overlap."""
-        matrices = np.stack([self._matrix(pose) for pose in poses])
+        matrices = self._voxel_from_world.linear @ poses
+        matrices[:, :, 3] += self._voxel_from_world.offset
         places, rows, image, mask = self._scene
         if self.metric == "nmi":
             values, overlaps = _core.mutual_information_many(places, rows, image, mask, matrices, self.bins)
@@ -181,5 +182,6 @@ class Similarity:
 
     def _matrix(self, pose: Pose) -> np.ndarray:
         """Voxel of the other image from a point relative to the centre."""
-        linear, offset = self._voxel_from_world.linear, self._voxel_from_world.offset
-        return np.ascontiguousarray(np.column_stack([linear @ pose[:, :3], linear @ pose[:, 3] + offset]))
+        matrix = self._voxel_from_world.linear @ pose
+        matrix[:, 3] += self._voxel_from_world.offset
+        return matrix
