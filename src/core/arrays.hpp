@@ -103,4 +103,7 @@ nb::ndarray<nb::numpy, T> fresh(std::initializer_list<size_t> shape) {
 
 void bind_warp(nb::module_& m);
 void bind_ncc(nb::module_& m);
+void bind_diffeo(nb::module_& m);
 void bind_histogram(nb::module_& m);
+void bind_mind(nb::module_& m);
+void bind_correlation(nb::module_& m);

@@ -36,17 +36,26 @@ void bind_ncc(nb::module_& m) {
       "Sum over voxels of the squared local correlation; epsilon: least variance in a window that counts.");
   m.def(
       "ncc_force",
-      [](In fixed, In warped, std::optional<In> weight, int radius, float epsilon, Out scratch, Out force) {
+      [](In fixed, In warped, std::optional<In> weight, int radius, float epsilon, Out scratch, Out force,
+         std::optional<Out> fixed_force) {
         const Pair p = pair_of(fixed, warped, weight, radius);
         long other[3];
-        float* s = planar(scratch, other, "scratch");
+        float* s = floats(scratch, 4, "scratch");
+        if ((long)scratch.shape(0) < (fixed_force ? 5 : 3)) throw nb::value_error("scratch: expected 3 or 5 volumes");
+        for (int d = 0; d < 3; d++) other[d] = (long)scratch.shape(d + 1);
         same_shape(p.shape, other, "fixed, scratch");
         float* f = planar(force, other, "force");
         same_shape(p.shape, other, "fixed, force");
+        float* g = nullptr;
+        if (fixed_force) {
+          g = planar(*fixed_force, other, "fixed_force");
+          same_shape(p.shape, other, "fixed, fixed_force");
+        }
         nb::gil_scoped_release nogil;
-        return VB_CALL(ncc_force, p.fixed, p.warped, p.weight, p.shape, radius, epsilon, s, f);
+        return VB_CALL(ncc_force, p.fixed, p.warped, p.weight, p.shape, radius, epsilon, s, f, g);
       },
       nb::arg("fixed"), nb::arg("warped"), nb::arg("weight").none(), nb::arg("radius"), nb::arg("epsilon"),
-      nb::arg("scratch"), nb::arg("force"),
-      "As ncc_value, and force (3,i,j,k): its exact gradient in the warped image times that image's own gradient.");
+      nb::arg("scratch"), nb::arg("force"), nb::arg("fixed_force").none(),
+      "As ncc_value, and force (3,i,j,k): its exact gradient in the warped image times that image's own gradient; fixed_force\n"
+      "(or None): the same for the fixed image. scratch: (3 or, with fixed_force, 5, i, j, k).");
 }

@@ -137,7 +137,7 @@ void bind_warp(nb::module_& m) {
         return VB_CALL(invert_planar, pa, a, iterations, pb);
       },
       nb::arg("field"), nb::arg("iterations"), nb::arg("inverse"),
-      "Fixed-point inverse, starting from and written to inverse; returns the mean last change, voxels.");
+      "Newton inverse, starting from and written to inverse; returns the mean residual, voxels.");
   m.def(
       "regrid_planar",
       [](In source, In offset, In ratio, In scale, Out out) {
@@ -170,6 +170,15 @@ void bind_warp(nb::module_& m) {
       nb::arg("data"), nb::arg("sigma"), nb::arg("clamp"),
       "Smooth float32 [i,j,k] or [c,i,j,k] in place; sigma in voxels; clamp: the border goes on, else zero outside.");
   m.def(
+      "scale_to",
+      [](Out data, float largest) {
+        float* p = floats(data, data.ndim(), "data");
+        const long count = (long)data.size();
+        nb::gil_scoped_release nogil;
+        VB_CALL(scale_to, p, count, largest);
+      },
+      nb::arg("data"), nb::arg("largest"), "Scale in place so that the largest absolute value is `largest`.");
+  m.def(
       "jacobian_determinant",
       [](In field) {
         long s[3];
@@ -181,4 +190,16 @@ void bind_warp(nb::module_& m) {
         return out;
       },
       nb::arg("field"), "det(I + grad u), central differences, one-sided at the border; planar field in voxels.");
+  m.def(
+      "jacobian_minimum",
+      [](In field) {
+        long s[3];
+        const float* p = planar(field, s, "field");
+        auto out = fresh<float>({(size_t)s[0], (size_t)s[1], (size_t)s[2]});
+        float* dst = out.data();
+        nb::gil_scoped_release nogil;
+        VB_CALL(jacobian_minimum, p, s, dst);
+        return out;
+      },
+      nb::arg("field"), "The least of the eight one-sided determinants of I + grad u; planar field in voxels.");
 }

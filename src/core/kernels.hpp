@@ -2,6 +2,8 @@
 // Kernels take plain pointers and shapes; checks live in module.cpp. Volumes are C-contiguous [i][j][k];
 // "planar" vectors are [3][i][j][k] in voxel units. Kernel files use no std:: templates with external linkage, so that
 // the linker never mixes code of two instruction sets.
+#include <cstdint>
+
 namespace vb {
 namespace VB_ISA {
 
@@ -19,17 +21,39 @@ void upsample_planar(const float* src, const long* sshape, const float* offset, 
                      float* dst, const long* dshape);
 
 // smooth.cpp
+void scale_to(float* data, long count, float largest);
 void gaussian(float* data, long channels, const long* shape, const float* sigma, int clamp);
+
+// mind.cpp
+void mind_ssc(const float* image, const long* shape, int radius, long dilation, long pool, float* planes,
+              uint8_t* packed);
+double feature_force_float(const float* fixed, const float* moving, const long* mshape, const float* field,
+                           const long* shape, long channels, float* out);
+double feature_force_bytes(const uint8_t* fixed, const uint8_t* moving, const long* mshape, const float* field,
+                           const long* shape, long channels, float* out);
+
+// correlation.cpp
+void ssd_volume(const float* fixed, const float* moving, long channels, const long* shape, long half, uint16_t* cost);
+void coupled_argmin(const uint16_t* cost, const long* shape, long half, const float* weight, const float* near_,
+                    float* best);
 
 // jacobian.cpp
 void jacobian_determinant(const float* disp, const long* shape, float* det);
+void jacobian_minimum(const float* disp, const long* shape, float* det);
 
 // ncc.cpp
 double ncc_force(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
-                 float epsilon, float* scratch, float* force);
+                 float epsilon, float* scratch, float* force, float* fixed_force);
 double ncc_value(const float* fixed, const float* warped, const float* weight, const long* shape, int radius,
                  float epsilon);
 
+// diffeo.cpp
+void diffeomorphism(const void* disp, int bytes, const long* n, const unsigned char* mask, double* volume, long* counts);
+void central_determinant(const void* disp, int bytes, const long* n, double* out);
+
+// labels.cpp
+void warp_labels(const void* src, int bytes, const long* s, const void* disp, int field_bytes, const long* n,
+                 void* dst);
 // histogram.cpp
 void joint_histogram(const float* points, const unsigned char* rows, long count, const float* values, const float* mask,
                      const long* shape, const double* matrix, int bins, double* histogram);

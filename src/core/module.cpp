@@ -41,6 +41,9 @@ NB_MODULE(_core, m) {
       },
       nb::arg("n") = 0, "Set (if positive) and return the number of threads.");
   bind_warp(m);
+  bind_diffeo(m);
   bind_ncc(m);
   bind_histogram(m);
+  bind_mind(m);
+  bind_correlation(m);
 }

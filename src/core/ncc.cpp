@@ -72,9 +72,10 @@ void box_volume(const long* n, int r, Fill fill, Use use) {
   }
 }
 
-// r and the three coefficient maps at every voxel of plane i, from the five window sums.
-inline double coefficients(const long* n, long i, int r, float eps, const float* s, const float* weight, float* out,
-                           long size) {
+// r at every voxel of plane i from the five window sums, and (if `out`) the maps whose window sums make the gradients:
+// a, bW, a mF + bW mW for the warped image; with `both` also bF, a mW + bF mF for the fixed one.
+double coefficients(const long* n, long i, int r, float eps, const float* s, const float* weight, float* out, long size,
+                    bool both) {
   const long plane = n[1] * n[2];
   double sum = 0;
   const float ci = (float)(hi(i + r + 1, n[0]) - lo(i - r));
@@ -84,25 +85,29 @@ inline double coefficients(const long* n, long i, int r, float eps, const float*
     float line = 0;
     for (long k = 0; k < n[2]; k++) {
       const long k0 = k - r < 0 ? 0 : k - r, k1 = k + r + 1 > n[2] ? n[2] : k + r + 1;
-      const float inv = 1.f / (cij * (float)(k1 - k0));
+      const float count = cij * (float)(k1 - k0);
+      const float inv = 1.f / count;
       const long x = row + k;
       const float mf = s[x] * inv, mw = s[x + plane] * inv;
       const float vf = s[x + 2 * plane] - s[x] * mf;
       const float vw = s[x + 3 * plane] - s[x + plane] * mw;
       const float c = s[x + 4 * plane] - s[x] * mw;
-      const float floor_ = eps / inv;
-      const bool live = vf > floor_ && vw > floor_;
+      const bool live = vf > eps * count && vw > eps * count;
       const float w = live ? (weight ? weight[i * plane + x] : 1.f) : 0.f;
       const float ivf = 1.f / (live ? vf : 1.f), ivw = 1.f / (live ? vw : 1.f);
-      const float a2 = w * c * ivf * ivw;
-      const float rr = a2 * c;
+      const float a = w * c * ivf * ivw;
+      const float rr = a * c;
       line += rr;
       if (out) {
         float* o = out + i * plane + x;
-        const float b2 = -rr * ivw;
-        o[0] = 2 * a2;
-        o[size] = 2 * b2;
-        o[2 * size] = 2 * (a2 * mf + b2 * mw);
+        const float bw = -rr * ivw, bf = -rr * ivf;
+        o[0] = a;
+        o[size] = bw;
+        o[2 * size] = a * mf + bw * mw;
+        if (both) {
+          o[3 * size] = bf;
+          o[4 * size] = a * mw + bf * mf;
+        }
       }
     }
     sum += line;
@@ -111,7 +116,7 @@ inline double coefficients(const long* n, long i, int r, float eps, const float*
 }
 
 double first_pass(const float* fixed, const float* warped, const float* weight, const long* n, int r, float eps,
-                  float* maps) {
+                  float* maps, bool both) {
   const long plane = n[1] * n[2], size = n[0] * plane;
   double* sums = (double*)std::calloc(n[0], sizeof(double));
   box_volume<5>(
@@ -127,11 +132,36 @@ double first_pass(const float* fixed, const float* warped, const float* weight, 
           at[x + 4 * plane] = f[x] * w[x];
         }
       },
-      [=](long i, const float* total) { sums[i] = coefficients(n, i, r, eps, total, weight, maps, size); });
+      [=](long i, const float* total) { sums[i] = coefficients(n, i, r, eps, total, weight, maps, size, both); });
   double sum = 0;
   for (long i = 0; i < n[0]; i++) sum += sums[i];
   std::free(sums);
   return sum;
+}
+
+// One plane of the force on image w: (f S[a] + w S[b] - S[c]) grad w, sums at t, t + b, t + c.
+void force_plane(const float* f, const float* w, const float* t, long b, long c, const long* n, long i, float* force) {
+  const long plane = n[1] * n[2], size = n[0] * plane;
+  const long im = i > 0 ? plane : 0, ip = i + 1 < n[0] ? plane : 0;
+  for (long j = 0; j < n[1]; j++) {
+    const long jm = j > 0 ? n[2] : 0, jp = j + 1 < n[1] ? n[2] : 0, row = i * plane + j * n[2];
+    const float* __restrict wr = w + row;
+    const float* __restrict fr = f + row;
+    const float* __restrict tr = t + j * n[2];
+    float* __restrict x = force + row;
+    float* __restrict y = x + size;
+    float* __restrict z = y + size;
+    for (long k = 0; k < n[2]; k++) {
+      const float g = fr[k] * tr[k] + wr[k] * tr[k + b] - tr[k + c];
+      x[k] = g * (wr[k + ip] - wr[k - im]);
+      y[k] = g * (wr[k + jp] - wr[k - jm]);
+    }
+    for (long k = 1; k + 1 < n[2]; k++) {
+      const float g = fr[k] * tr[k] + wr[k] * tr[k + b] - tr[k + c];
+      z[k] = g * (wr[k + 1] - wr[k - 1]);
+    }
+    z[0] = z[n[2] - 1] = 0;
+  }
 }
 
 }  // namespace
@@ -140,41 +170,33 @@ namespace vb {
 namespace VB_ISA {
 
 double ncc_value(const float* fixed, const float* warped, const float* weight, const long* n, int r, float eps) {
-  return first_pass(fixed, warped, weight, n, r, eps, nullptr);
+  return first_pass(fixed, warped, weight, n, r, eps, nullptr, false);
 }
 
-// force = d(sum r)/dW times the gradient of W: the direction in which moving each voxel raises the similarity.
-// scratch: three volumes; force: planar, three volumes.
+// force: d(sum r)/dW times the gradient of W, the direction in which moving each voxel raises the similarity (planar,
+// three volumes); fixed_force (may be null): the same with the images' parts exchanged. scratch: three volumes, five
+// with fixed_force.
 double ncc_force(const float* fixed, const float* warped, const float* weight, const long* n, int r, float eps,
-                 float* scratch, float* force) {
+                 float* scratch, float* force, float* fixed_force) {
   const long plane = n[1] * n[2], size = n[0] * plane;
-  const double sum = first_pass(fixed, warped, weight, n, r, eps, scratch);
-  box_volume<3>(
-      n, r,
-      [=](long p, float* at) {
-        for (int q = 0; q < 3; q++) std::memcpy(at + q * plane, scratch + q * size + p * plane, sizeof(float) * plane);
-      },
-      [=](long i, const float* total) {
-        const long im = i > 0 ? plane : 0, ip = i + 1 < n[0] ? plane : 0;
-        for (long j = 0; j < n[1]; j++) {
-          const long jm = j > 0 ? n[2] : 0, jp = j + 1 < n[1] ? n[2] : 0;
-          const float* __restrict w = warped + i * plane + j * n[2];
-          const float* __restrict f = fixed + i * plane + j * n[2];
-          const float* __restrict t = total + j * n[2];
-          float* __restrict o = force + i * plane + j * n[2];
-          for (long k = 0; k < n[2]; k++) {
-            const float g = 0.5f * (f[k] * t[k] + w[k] * t[k + plane] - t[k + 2 * plane]);
-            o[k] = g * (w[k + ip] - w[k - im]);
-            o[k + size] = g * (w[k + jp] - w[k - jm]);
-          }
-          float* __restrict z = o + 2 * size;
-          for (long k = 1; k + 1 < n[2]; k++) {
-            const float g = 0.5f * (f[k] * t[k] + w[k] * t[k + plane] - t[k + 2 * plane]);
-            z[k] = g * (w[k + 1] - w[k - 1]);
-          }
-          z[0] = z[n[2] - 1] = 0;
-        }
-      });
+  const double sum = first_pass(fixed, warped, weight, n, r, eps, scratch, fixed_force != nullptr);
+  if (!fixed_force)
+    box_volume<3>(
+        n, r,
+        [=](long p, float* at) {
+          for (int q = 0; q < 3; q++) std::memcpy(at + q * plane, scratch + q * size + p * plane, sizeof(float) * plane);
+        },
+        [=](long i, const float* t) { force_plane(fixed, warped, t, plane, 2 * plane, n, i, force); });
+  else
+    box_volume<5>(
+        n, r,
+        [=](long p, float* at) {
+          for (int q = 0; q < 5; q++) std::memcpy(at + q * plane, scratch + q * size + p * plane, sizeof(float) * plane);
+        },
+        [=](long i, const float* t) {
+          force_plane(fixed, warped, t, plane, 2 * plane, n, i, force);
+          force_plane(warped, fixed, t, 3 * plane, 4 * plane, n, i, fixed_force);
+        });
   return sum;
 }
 

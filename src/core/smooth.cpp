@@ -72,6 +72,20 @@ void smooth_line(float* line, long len, const Taps& t, bool clamp, float* scratc
 namespace vb {
 namespace VB_ISA {
 
+// Multiplies everything so that the largest absolute value is `largest`; zeros stay.
+void scale_to(float* data, long count, float largest) {
+  float top = 0;
+#pragma omp parallel for schedule(static) reduction(max : top)
+  for (long x = 0; x < count; x++) {
+    const float v = std::fabs(data[x]);
+    top = v > top ? v : top;
+  }
+  if (!(top > 0)) return;
+  const float factor = largest / top;
+#pragma omp parallel for schedule(static)
+  for (long x = 0; x < count; x++) data[x] *= factor;
+}
+
 // clamp: the border value goes on outside (images); otherwise zero lies outside (updates).
 void gaussian(float* data, long channels, const long* n, const float* sigma, int clamp) {
   const long plane = n[1] * n[2], size = n[0] * plane;

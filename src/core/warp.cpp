@@ -137,6 +137,36 @@ inline float read(const float* s, const Cell& c) {
   return g + c.fx * (h - g);
 }
 
+// As read, and the gradient inside the cell (zero along an axis whose border is passed).
+inline float read_gradient(const float* s, const Cell& c, float* g) {
+  const float* p = s + c.base;
+  const float* q = p + c.di;
+  const float p0 = p[0], p1 = p[c.dk], p2 = p[c.dj], p3 = p[c.dj + c.dk];
+  const float q0 = q[0], q1 = q[c.dk], q2 = q[c.dj], q3 = q[c.dj + c.dk];
+  const float a = p0 + c.fz * (p1 - p0), b = p2 + c.fz * (p3 - p2), e = q0 + c.fz * (q1 - q0), f = q2 + c.fz * (q3 - q2);
+  const float lo = a + c.fy * (b - a), hi = e + c.fy * (f - e);
+  g[0] = hi - lo;
+  g[1] = (b - a) + c.fx * ((f - e) - (b - a));
+  const float z0 = (p1 - p0) + c.fy * ((p3 - p2) - (p1 - p0)), z1 = (q1 - q0) + c.fy * ((q3 - q2) - (q1 - q0));
+  g[2] = z0 + c.fx * (z1 - z0);
+  return lo + c.fx * g[0];
+}
+
+// s = m^-1 r, or r itself where m is nearly singular or turned over.
+inline void solve(const float m[3][3], const float* r, float* s) {
+  const float c0 = m[1][1] * m[2][2] - m[1][2] * m[2][1], c1 = m[1][2] * m[2][0] - m[1][0] * m[2][2],
+              c2 = m[1][0] * m[2][1] - m[1][1] * m[2][0];
+  const float det = m[0][0] * c0 + m[0][1] * c1 + m[0][2] * c2;
+  if (det < 0.02f) {
+    for (int a = 0; a < 3; a++) s[a] = 0.5f * r[a];
+    return;
+  }
+  const float inv = 1.f / det;
+  s[0] = inv * (c0 * r[0] + (m[0][2] * m[2][1] - m[0][1] * m[2][2]) * r[1] + (m[0][1] * m[1][2] - m[0][2] * m[1][1]) * r[2]);
+  s[1] = inv * (c1 * r[0] + (m[0][0] * m[2][2] - m[0][2] * m[2][0]) * r[1] + (m[0][2] * m[1][0] - m[0][0] * m[1][2]) * r[2]);
+  s[2] = inv * (c2 * r[0] + (m[0][1] * m[2][0] - m[0][0] * m[2][1]) * r[1] + (m[0][0] * m[1][1] - m[0][1] * m[1][0]) * r[2]);
+}
+
 }  // namespace
 
 namespace vb {
@@ -263,35 +293,50 @@ void compose_planar(const float* outer, const float* inner, const long* n, float
     }
 }
 
-// Fixed-point iteration v <- -u(x + v), starting from what `inverse` holds; returns the mean of the last change, voxels.
+// Solves v + u(x + v) = 0 at every voxel by Newton steps on the linearly interpolated field, starting from what
+// `inverse` holds; where the map is nearly singular a plain fixed-point step is taken. Returns the mean residual, voxels.
 double invert_planar(const float* disp, const long* n, int iterations, float* inverse) {
   const long size = n[0] * n[1] * n[2];
-  double change = 0;
-#pragma omp parallel for schedule(static) reduction(+ : change)
+  double* sums = (double*)std::calloc(n[0], sizeof(double));
+#pragma omp parallel for schedule(static)
   for (long i = 0; i < n[0]; i++)
     for (long j = 0; j < n[1]; j++) {
       const long row = (i * n[1] + j) * n[2];
       for (long k = 0; k < n[2]; k++) {
         float* v = inverse + row + k;
-        float x = v[0], y = v[size], z = v[2 * size], last = 0;
+        float best[3] = {v[0], v[size], v[2 * size]}, x[3] = {best[0], best[1], best[2]};
+        float least = 3.4e38f;
         for (int t = 0; t < iterations; t++) {
-          const Cell c = cell_at(n, i + x, j + y, k + z);
-          const float rx = -read(disp, c) - x, ry = -read(disp + size, c) - y, rz = -read(disp + 2 * size, c) - z;
-          const float r2 = rx * rx + ry * ry + rz * rz;
-          const float relax = last > 0 && r2 > last ? 0.5f : 1.f;
-          x += relax * rx;
-          y += relax * ry;
-          z += relax * rz;
-          last = r2;
+          const Cell c = cell_at(n, i + x[0], j + x[1], k + x[2]);
+          float r[3], m[3][3];
+          for (int a = 0; a < 3; a++) {
+            float g[3];
+            r[a] = -x[a] - read_gradient(disp + a * size, c, g);
+            for (int d = 0; d < 3; d++) m[a][d] = g[d] + (a == d);
+          }
+          const float r2 = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+          if (r2 < least) {
+            least = r2;
+            for (int a = 0; a < 3; a++) best[a] = x[a];
+          }
           if (r2 < 1e-8f) break;
+          float s[3];
+          solve(m, r, s);
+          const float length = std::sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]);
+          // steps shrink as they are many: a cycle between two cells of the piecewise linear map ends
+          const float limit = 2.f / (1 + 0.2f * t), scale = length > limit ? limit / length : 1.f;
+          for (int a = 0; a < 3; a++) x[a] += scale * s[a];
         }
-        v[0] = x;
-        v[size] = y;
-        v[2 * size] = z;
-        change += std::sqrt((double)last);
+        v[0] = best[0];
+        v[size] = best[1];
+        v[2 * size] = best[2];
+        sums[i] += std::sqrt((double)least);
       }
     }
-  return change / size;
+  double sum = 0;
+  for (long i = 0; i < n[0]; i++) sum += sums[i];
+  std::free(sums);
+  return sum / size;
 }
 
 // dst(x) = scale * src(offset + ratio x) for every component, linear, clamped: a field brought to another grid.

@@ -28,3 +28,5 @@ Vector3 = Float64[np.ndarray, "3"]
 """One point, spacing or direction."""
 AnyArray = Shaped[np.ndarray, "..."]
 """Any array at all."""
+Triple = tuple[float | int, float | int, float | int] | np.ndarray
+"""Three numbers given by hand."""

@@ -12,8 +12,10 @@ from voxbench.geometry.displacement import DisplacementField, grid_points
 from voxbench.geometry.grid import Grid
 from voxbench.geometry.resample import Map
 
+SLAB = 16
+"""Planes composed at a time: points are float64 and would fill the memory."""
 INVERSE_ITERATIONS = 60
-"""Fixed-point steps at most; each voxel stops by itself once it moves less than 1e-4 voxel."""
+"""Newton steps at most; each voxel stops by itself once it moves less than 1e-4 voxel."""
 
 
 def compose(maps: Sequence[Map], onto: Grid) -> DisplacementField:
@@ -32,11 +34,15 @@ def compose(maps: Sequence[Map], onto: Grid) -> DisplacementField:
     """
     if len(maps) == 1 and isinstance(maps[0], DisplacementField) and maps[0].grid.same_as(onto):
         return maps[0]
-    start = grid_points(onto)
-    points = start
-    for step in maps:
-        points = step(points) if isinstance(step, Affine) else points + vectors_at(step, points)
-    return DisplacementField((points - start).astype(np.float32), onto)
+    out = np.empty((*onto.shape, 3), np.float32)
+    for i in range(0, onto.shape[0], SLAB):
+        slab = onto.cropped((i, 0, 0), (min(i + SLAB, onto.shape[0]), *onto.shape[1:]))
+        start = grid_points(slab)
+        points = start
+        for step in maps:
+            points = step(points) if isinstance(step, Affine) else points + vectors_at(step, points)
+        out[i : i + SLAB] = points - start
+    return DisplacementField(out, onto)
 
 
 def vectors_at(field: DisplacementField, points: np.ndarray) -> np.ndarray:
@@ -46,7 +52,7 @@ def vectors_at(field: DisplacementField, points: np.ndarray) -> np.ndarray:
 
 
 def invert(field: DisplacementField, onto: Grid | None = None) -> DisplacementField:
-    """The field of the inverse map, by fixed-point iteration v(y) = -u(y + v(y)).
+    """The field of the inverse map, so that v(y) = -u(y + v(y)), by Newton steps.
 
     Args:
         field: u, on the fixed grid; its map must not fold.

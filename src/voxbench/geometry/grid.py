@@ -8,7 +8,7 @@ import numpy as np
 
 from voxbench.errors import DimensionError, GridMismatchError, InputError, ShearedGridError
 from voxbench.geometry.affine import Affine
-from voxbench.types import Points, Vector3
+from voxbench.types import Points, Triple, Vector3
 
 SHEAR_TOLERANCE_DEGREES = 0.1
 """Headers round their cosines; beyond this the axes really are not at right angles."""
@@ -46,8 +46,8 @@ class Grid:
     @staticmethod
     def from_parts(
         shape: tuple[int, int, int],
-        spacing: tuple[float, float, float] | np.ndarray = (1.0, 1.0, 1.0),
-        origin: tuple[float, float, float] | np.ndarray = (0.0, 0.0, 0.0),
+        spacing: Triple = (1.0, 1.0, 1.0),
+        origin: Triple = (0.0, 0.0, 0.0),
         direction: np.ndarray | None = None,
     ) -> Grid:
         """A grid from its spacing (mm), origin (world of voxel 0, 0, 0) and unit axes (columns)."""
@@ -117,7 +117,7 @@ class Grid:
         shift = Affine.from_parts(np.eye(3), np.asarray(start, dtype=np.float64), "voxel", "voxel")
         return Grid((shape[0], shape[1], shape[2]), self.world_from_voxel @ shift)
 
-    def with_spacing(self, spacing: tuple[float, float, float] | np.ndarray) -> Grid:
+    def with_spacing(self, spacing: Triple) -> Grid:
         """The same box (outer voxel faces) with other voxels; its extent grows to a whole number of them."""
         ratio = np.asarray(spacing, dtype=np.float64) / self.spacing
         shape = np.maximum(1, np.ceil(np.asarray(self.shape) / ratio - 1e-6)).astype(int)

@@ -34,8 +34,6 @@ SAME = 0.05
 
 __all__ = ["LinearConfig", "LinearResult", "register_linear"]
 
-DEFAULT = LinearConfig.model_validate({})
-
 
 @dataclass(frozen=True, eq=False)
 class LinearResult:
@@ -59,7 +57,7 @@ class LinearResult:
 def register_linear(
     fixed: Volume,
     moving: Volume,
-    config: LinearConfig = DEFAULT,
+    config: LinearConfig = LinearConfig(),
     *,
     fixed_mask: Mask | None = None,
     moving_mask: Mask | None = None,

@@ -25,22 +25,22 @@ SAME_CONTENT = 0.6
 class LinearConfig(Config):
     """Rigid or affine registration."""
 
-    model: Model = Field("affine", description="Which motions are allowed; none: only compare at the start.")
+    model: Model = Field(default="affine", description="Which motions are allowed; none: only compare at the start.")
     metric: Metric = Field(
-        "ncc",
+        default="ncc",
         description="ncc: squared local correlation, of either sign; nmi: normalised mutual information of all points.",
     )
     search: Literal["anywhere", "near", "start"] = Field(
-        "anywhere",
+        default="anywhere",
         description="Starts: any rotation; those a patient may have against the headers; the headers alone.",
     )
-    samples: int = Field(80_000, ge=1000, description="Points sampled on the finest level at most.")
-    bins: int = Field(32, ge=8, le=128, description="Histogram bins of either image.")
+    samples: int = Field(default=80_000, ge=1000, description="Points sampled on the finest level at most.")
+    bins: int = Field(default=32, ge=8, le=128, description="Histogram bins of either image.")
     levels: int = Field(
-        3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
+        default=3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
     )
-    iterations: int = Field(60, ge=1, description="Optimiser steps on a level at most.")
-    seed: int = Field(0, ge=0, description="Of the sampled points.")
+    iterations: int = Field(default=60, ge=1, description="Optimiser steps on a level at most.")
+    seed: int = Field(default=0, ge=0, description="Of the sampled points.")
 
 
 @dataclass(frozen=True, eq=False)

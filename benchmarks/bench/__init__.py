@@ -1,0 +1,1 @@
+"""Parts of the registration benchmark: pairs, methods, costs, scores, tables."""

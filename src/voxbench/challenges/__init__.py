@@ -1,0 +1,1 @@
+"""Who asks, in which files, scored how: one folder a challenge."""

@@ -1,0 +1,8 @@
+"""The challenges there are."""
+
+from __future__ import annotations
+
+from voxbench.challenges.lumir25 import LUMIR25
+from voxbench.challenges.protocol import Challenge
+
+CHALLENGES: tuple[Challenge, ...] = (LUMIR25,)

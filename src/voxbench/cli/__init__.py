@@ -1,0 +1,78 @@
+"""The command line: one verb a file, each loaded only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, Parameter
+
+from voxbench.cli.failures import INTERRUPTED, reported
+
+VERBS = {
+    "info": "Say what image files hold: size, spacing, orientation, values, labels.",
+    "field": "Inspect a displacement file, or convert it between conventions.",
+    "register": "Register a moving image to a fixed one.",
+    "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
+    "predict": "Run a method over all cases of a challenge.",
+    "evaluate": "Score predictions as a challenge's organisers do.",
+    "submit": "Pack predictions as a challenge wants them, or check what was packed.",
+    "simulate": "Make a data set whose truth is known.",
+    "samples": "List and fetch real sample images.",
+    "demo": "Register a real head to the MNI152 brain and write a report.",
+}
+"""Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows ``voxbench``; by default what the process was started with.
+
+    Returns:
+        The exit code: 0 done, 1 one of our errors, 2 misuse, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        result = application()(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("voxbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        code = reported(error, words)
+        if code is None:
+            raise
+        return code
+    return result if isinstance(result, int) else 0
+
+
+def application() -> App:
+    """The verbs as one cyclopts application, none of them loaded."""
+    app = App(
+        name="voxbench",
+        help="Volumetric medical imaging challenges: read, register, score, report, submit.",
+        help_epilogue="--debug, anywhere on the line, shows where an error came from.",
+        help_format="plaintext",
+        version=_version,
+        default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for place, (verb, line) in enumerate(VERBS.items()):
+        app.command(f"voxbench.cli.{verb}:app", name=verb, help=line, sort_key=place)
+    return app
+
+
+def _version() -> str:
+    """Read from the installed package, only when asked for."""
+    from importlib.metadata import version
+
+    return version("voxbench")

@@ -1,0 +1,53 @@
+"""Lines on stderr that tell how far a run is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Lines:
+    """What is told while something runs; a line each, which stays."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, line: object) -> None:
+        """Tell one thing, as its ``str`` has it."""
+        self._console.print(str(line), markup=False, highlight=self._console.is_terminal, soft_wrap=True)
+
+
+@contextmanager
+def lines(doing: str) -> Iterator[Lines]:
+    """Tell what is done on stderr; at a terminal with a sign of life below, elsewhere plain lines.
+
+    Args:
+        doing: What the sign of life says, e.g. ``"registering"``.
+
+    Yields:
+        What to call with each line.
+    """
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    with console.status(doing):
+        yield Lines(console)
+
+
+def table(rows: dict[str, str]) -> None:
+    """Names and values for eyes, on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=True)
+    grid = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in rows.items():
+        grid.add_row(name, value)
+    console.print(grid)

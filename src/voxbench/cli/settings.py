@@ -1,0 +1,77 @@
+"""Settings from a TOML file, as defaults below the command line."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voxbench.config import Config
+from voxbench.errors import FileReadError, UsageError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+    from cyclopts.argument import ArgumentCollection
+
+Hook = Callable[["App", tuple[str, ...], "ArgumentCollection"], None]
+
+
+def toml_settings(model: type[Config], option: str = "--config") -> Hook:
+    """A hook for ``App(config=...)`` that fills settings left open on the command line from a TOML file.
+
+    Values go through the same checks as those typed; a rule between two settings sees both, wherever each came from.
+
+    Args:
+        model: What the file may set; nested configurations are tables.
+        option: Where the command line names the file.
+
+    Returns:
+        The hook. It raises `UsageError` for a key the model does not have, `FileReadError` for a file that cannot be
+        read or is not TOML.
+    """
+
+    def fill(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+        from cyclopts.config import Dict
+
+        tokens = next((argument.tokens for argument in arguments if option in argument.names), [])
+        for token in tokens:
+            values = read_toml(Path(token.value))
+            require_known_keys(values, model, token.value)
+            Dict(values, source=token.value, use_commands_as_keys=False)(app, commands, arguments)
+
+    return fill
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        FileReadError: It cannot be read, or is not TOML (the line and column are named).
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise FileReadError(f"{path}: not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise FileReadError(f"{path}: not TOML: not text in UTF-8") from error
+    except OSError as error:
+        raise FileReadError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def require_known_keys(values: Mapping[str, Any], model: type[Config], source: str, above: str = "") -> None:
+    """Refuse keys that name no setting.
+
+    Raises:
+        UsageError: Some key does not exist; the file, the key and the nearest name are given.
+    """
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            near = difflib.get_close_matches(key, model.model_fields, n=1)
+            hint = f"; did you mean {above}{near[0]}?" if near else ""
+            raise UsageError(f"{source}: {above}{key}: Extra inputs are not permitted{hint}")
+        nested = isinstance(field.annotation, type) and issubclass(field.annotation, Config)
+        if nested and isinstance(value, Mapping):
+            require_known_keys(value, field.annotation, source, f"{above}{key}.")  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,36 @@
+"""Files to values and back; the world is RAS+ mm from here on."""
+
+from voxbench.io.affines import read_affine, write_affine
+from voxbench.io.atomic import atomic, sha256
+from voxbench.io.conventions import CONVENTIONS, Convention
+from voxbench.io.describe import Description, FieldDescription, describe, describe_field
+from voxbench.io.displacements import read_displacement, write_displacement
+from voxbench.io.points import read_points
+from voxbench.io.read import read_grid, read_labels, read_volume, require_writable_name, write_labels, write_volume
+from voxbench.io.tables import read_json, to_json, write_json, write_table
+
+__all__ = [
+    "CONVENTIONS",
+    "Convention",
+    "Description",
+    "FieldDescription",
+    "atomic",
+    "describe",
+    "describe_field",
+    "read_affine",
+    "read_displacement",
+    "read_grid",
+    "read_json",
+    "read_labels",
+    "read_points",
+    "read_volume",
+    "require_writable_name",
+    "sha256",
+    "to_json",
+    "write_affine",
+    "write_displacement",
+    "write_json",
+    "write_labels",
+    "write_table",
+    "write_volume",
+]

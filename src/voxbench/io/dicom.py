@@ -1,0 +1,218 @@
+"""DICOM series: one folder or file to one volume; identifiers stay behind."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxbench.errors import DimensionError, FileReadError
+from voxbench.io.atomic import AnyPath, require_file
+from voxbench.io.raw import LPS_FROM_RAS, RawImage
+from voxbench.types import AnyArray
+
+STEP_TOLERANCE = 0.02
+"""Relative to the slice spacing: headers round their positions."""
+SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
+HEADER_ONLY = (
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "NumberOfFrames",
+    "SOPClassUID",
+    "Rows",
+    "Columns",
+)
+
+
+def read_dicom(path: AnyPath) -> RawImage:
+    """Read a DICOM series as one volume, rescaled (to Hounsfield units for CT).
+
+    i runs along the columns, j along the rows, k along the slices in the direction of the slice normal. Integers stay
+    integers when the rescale slope and intercept are whole numbers; otherwise the values are float32.
+
+    Args:
+        path: A folder that holds one series, or one file: then the series it belongs to, in its folder.
+
+    Raises:
+        FileReadError: No DICOM images, several series in the folder, missing slices, or damaged pixel data.
+        DimensionError: Several images at one position (a time or echo series), or a single 2-D image such as a
+            radiograph.
+    """
+    path = Path(path)
+    chosen, headers = _series(path)
+    with _named_failures(path):
+        if str(headers[0].get("SOPClassUID")) in SEGMENTATIONS:
+            raise FileReadError(f"{path}: a DICOM segmentation object; export it as .seg.nrrd or .nii.gz first")
+        if _frames(headers[0]) > 1:
+            return _multiframe(path, chosen)
+        slices = [_read(file) for file in chosen]
+    return _stacked(path, slices)
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file has DICOM's preamble."""
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _frames(header: Any) -> int:
+    """How many frames a file holds."""
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def _read(path: Path, tags: Sequence[str] | None = None) -> Any:
+    """One file, with pydicom's remarks on sloppy values kept quiet."""
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, specific_tags=None if tags is None else list(tags), stop_before_pixels=bool(tags))
+
+
+@contextmanager
+def _named_failures(path: Path) -> Iterator[None]:
+    """What pydicom and highdicom raise, as an error that names the file."""
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (InvalidDicomError, OSError, EOFError, RuntimeError, ValueError, AttributeError, KeyError) as error:
+        raise FileReadError(f"{path}: DICOM that cannot be read: {error}") from error
+
+
+def _series(path: Path) -> tuple[list[Path], list[Any]]:
+    """The files of the one series asked for, and their headers."""
+    folder = path if path.is_dir() else require_file(path).parent
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and looks_like_dicom(file)]
+    with _named_failures(path):
+        headers = {file: _read(file, HEADER_ONLY) for file in files}
+    images = {file: header for file, header in headers.items() if "Rows" in header}
+    if not path.is_dir():
+        if path not in images:
+            raise FileReadError(f"{path}: not a DICOM image")
+        if _frames(images[path]) > 1:
+            return [path], [images[path]]
+        wanted = images[path].get("SeriesInstanceUID")
+        images = {f: h for f, h in images.items() if h.get("SeriesInstanceUID") == wanted}
+    if not images:
+        raise FileReadError(f"{path}: no DICOM images in this folder ({len(files)} DICOM files)")
+    _require_one_series(path, images)
+    return list(images), list(images.values())
+
+
+def _require_one_series(path: Path, images: dict[Path, Any]) -> None:
+    """Refuse a folder of several series, with a list of them."""
+    groups: dict[str, list[Path]] = {}
+    for file, header in images.items():
+        groups.setdefault(str(header.get("SeriesInstanceUID")), []).append(file)
+    if len(groups) == 1:
+        return
+    lines = [
+        f"  series {images[g[0]].get('SeriesNumber', '?')}   {images[g[0]].get('Modality', '?')}   "
+        f"{len(g)} images   e.g. {g[0].name}"
+        for g in groups.values()
+    ]
+    raise FileReadError(
+        f"{path}: {len(groups)} series in one folder; give one file of the series you want\n" + "\n".join(lines)
+    )
+
+
+def _stacked(path: Path, slices: list[Any]) -> RawImage:
+    """Slices of a classic series, in order along their normal."""
+    if any("ImagePositionPatient" not in s or "ImageOrientationPatient" not in s for s in slices):
+        raise DimensionError(f"{path}: images without a position in space (radiographs?); a volume cannot be built")
+    cosines = np.array([s.ImageOrientationPatient for s in slices], dtype=np.float64)
+    if np.abs(cosines - cosines[0]).max() > 1e-3:
+        raise FileReadError(f"{path}: slices of different orientations in one series (a localizer?)")
+    sizes = {(int(s.Rows), int(s.Columns)) for s in slices}
+    if len(sizes) > 1:
+        raise FileReadError(f"{path}: slices of different sizes in one series: {sorted(sizes)}")
+    row, column = cosines[0][:3], cosines[0][3:]
+    positions = np.array([s.ImagePositionPatient for s in slices], dtype=np.float64)
+    along = positions @ np.cross(row, column)
+    order = np.argsort(along, kind="stable")
+    step = _slice_step(path, along[order], positions[order], slices[0], np.cross(row, column))
+    spacing = [float(v) for v in slices[0].PixelSpacing]
+    lps = np.eye(4)
+    lps[:3, 0], lps[:3, 1], lps[:3, 2] = row * spacing[1], column * spacing[0], step
+    lps[:3, 3] = positions[order[0]]
+    with _named_failures(path):
+        array = _values([slices[n] for n in order])
+    return RawImage(path, f"DICOM series, {slices[0].get('Modality', '?')}", array, LPS_FROM_RAS @ lps)
+
+
+def _slice_step(path: Path, along: np.ndarray, positions: np.ndarray, first: Any, normal: np.ndarray) -> np.ndarray:
+    """The vector from one slice to the next, after checking that they are evenly spaced."""
+    if len(along) == 1:
+        return normal * float(first.get("SpacingBetweenSlices") or first.get("SliceThickness") or 1.0)
+    steps = np.diff(along)
+    spacing = float(np.median(steps))
+    if steps.min() < 1e-3:
+        times = len(along) / len(np.unique(along.round(3)))
+        raise DimensionError(
+            f"{path}: {times:.3g} images at each position: a series over time or echoes, not one volume\n"
+            "  put one time point in a folder of its own"
+        )
+    uneven = np.flatnonzero(np.abs(steps - spacing) > STEP_TOLERANCE * spacing + 1e-3)
+    if uneven.size:
+        gaps = [f"{steps[n]:.4g} mm between {along[n]:.4g} and {along[n + 1]:.4g} mm" for n in uneven[:5]]
+        missing = sum(round(steps[n] / spacing) - 1 for n in uneven)
+        what = f"{missing} missing slices" if missing > 0 else "unevenly spaced slices"
+        raise FileReadError(
+            f"{path}: {what}: the slices are {spacing:.4g} mm apart, but {'; '.join(gaps)}\n"
+            "  complete the series, or resample it to even spacing first"
+        )
+    return (positions[-1] - positions[0]) / (len(along) - 1)
+
+
+def _values(slices: list[Any]) -> np.ndarray:
+    """Rescaled values, [column, row, slice]."""
+    if int(slices[0].get("SamplesPerPixel", 1)) != 1:
+        raise ValueError("colour images are not volumes of intensities")
+    rescale = [(float(s.get("RescaleSlope", 1.0)), float(s.get("RescaleIntercept", 0.0))) for s in slices]
+    stored = np.stack([s.pixel_array for s in slices])
+    if all(pair == (1.0, 0.0) for pair in rescale):
+        values = stored
+    elif all(v.is_integer() for pair in rescale for v in pair):
+        values = stored.astype(np.int64)
+        values *= np.array([int(a) for a, _ in rescale])[:, None, None]
+        values += np.array([int(b) for _, b in rescale])[:, None, None]
+        values = values.astype(_narrow(values))
+    else:
+        values = np.stack([(s * a + b).astype(np.float32) for s, (a, b) in zip(stored, rescale, strict=True)])
+    return np.ascontiguousarray(values.transpose(2, 1, 0))
+
+
+def _narrow(values: AnyArray) -> type:
+    """int16 where it holds the values, else int32."""
+    return np.int16 if values.min() >= -(2**15) and values.max() < 2**15 else np.int32
+
+
+def _multiframe(path: Path, files: list[Path]) -> RawImage:
+    """An enhanced (multi-frame) image, by highdicom; slices run along their normal, as in a classic series."""
+    import highdicom as hd
+
+    if len(files) > 1:
+        raise DimensionError(f"{path}: {len(files)} multi-frame images in one series; give one of the files alone")
+    volume = hd.imread(files[0]).get_volume()
+    array, affine = np.asarray(volume.array), np.asarray(volume.affine, dtype=np.float64)
+    if array.ndim != 3:
+        raise ValueError("colour images are not volumes of intensities")
+    whole = array.astype(np.int64)
+    array = whole.astype(_narrow(whole)) if np.array_equal(whole, array) else array.astype(np.float32)
+    array, lps = array.transpose(2, 1, 0), affine[:, [2, 1, 0, 3]]
+    if np.linalg.det(lps[:3, :3]) < 0:
+        lps[:3, 3] += lps[:3, 2] * (array.shape[2] - 1)
+        lps[:3, 2] *= -1
+        array = array[:, :, ::-1]
+    return RawImage(path, "DICOM multi-frame", np.ascontiguousarray(array), LPS_FROM_RAS @ lps)

@@ -1,0 +1,146 @@
+import sys
+import types
+from dataclasses import dataclass
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from voxbench.challenges.lumir25.baseline import PredictionSettings, predict
+from voxbench.challenges.lumir25.cases import read_dataset
+from voxbench.config import Config
+from voxbench.errors import EmptyShapeError, FileReadError, UsageError
+from voxbench.geometry import DisplacementField
+from voxbench.io import read_json
+
+FIRST = (("3455",), ("3454",))
+SECOND = (("3456",), ("3455",))
+LONG = (("4023", "0000"), ("3454", "0002"))
+FIRST_FILE, SECOND_FILE = "disp_3455_3454.nii.gz", "disp_3456_3455.nii.gz"
+
+
+class RegistrationConfig(Config):
+    method: Literal["deformable", "convex", "greedy"] = "deformable"
+    preset: Literal["fast", "accurate"] = "accurate"
+
+
+@dataclass(frozen=True)
+class Found:
+    displacement: DisplacementField
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Stands in for tasks.registration: moves everything by (1, 0, 4) mm; counts; fails when told to."""
+    calls = []
+
+    def register(fixed, moving, config):
+        calls.append((config.method, config.preset))
+        if len(calls) in module.failing:
+            raise module.failing[len(calls)]
+        return Found(DisplacementField(np.tile(np.float32([1, 0, 4]), (*fixed.grid.shape, 1)), fixed.grid))
+
+    module = types.ModuleType("voxbench.tasks.registration")
+    module.RegistrationConfig, module.register, module.calls, module.failing = RegistrationConfig, register, calls, {}
+    monkeypatch.setitem(sys.modules, "voxbench.tasks.registration", module)
+    return module
+
+
+@pytest.fixture
+def pairs(world):
+    return read_dataset(world.dataset([FIRST, SECOND, LONG])).validation
+
+
+def run(world, pairs, method="deformable", **options):
+    return predict(world.root, world.root / "out", pairs, PredictionSettings(method=method), **options)
+
+
+def states(summary):
+    return [outcome.state for outcome in summary.outcomes]
+
+
+def test_fields_are_written_in_voxels_under_the_official_names(world, pairs, registered):
+    assert states(run(world, pairs)) == ["done"] * 3
+    for name in (FIRST_FILE, SECOND_FILE, "disp_4023_0000_3454_0002.nii.gz"):
+        image = nib.load(world.root / "out" / name)
+        assert image.shape == (9, 10, 8, 3)
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_allclose(np.asanyarray(image.dataobj)[4, 4, 4], [1, 0, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["zero", "none"])
+def test_no_method_writes_zeros_and_registers_nothing(world, pairs, registered, method):
+    run(world, pairs, method)
+    assert registered.calls == []
+    assert not np.asanyarray(nib.load(world.root / "out" / FIRST_FILE).dataobj).any()
+
+
+def test_method_and_preset_are_passed_through(world, pairs, registered):
+    predict(world.root, world.root / "out", pairs[:1], PredictionSettings(method="convex", preset="fast"))
+    run(world, pairs[:1], "greedy")
+    assert registered.calls == [("convex", "fast"), ("greedy", "accurate")]
+
+
+def test_begun_again_it_makes_only_what_is_missing_damaged_or_outdated(world, pairs, registered):
+    run(world, pairs)
+    assert states(run(world, pairs)) == ["skipped"] * 3
+    out = world.root / "out"
+    (out / FIRST_FILE).write_bytes((out / FIRST_FILE).read_bytes()[:-20])
+    assert states(run(world, pairs)) == ["done", "skipped", "skipped"]
+    (out / SECOND_FILE).unlink()
+    assert states(run(world, pairs)) == ["skipped", "done", "skipped"]
+    (out / "status" / "disp_3455_3454.json").write_text("{")
+    assert states(run(world, pairs)) == ["done", "skipped", "skipped"]
+    moving = world.root / "imagesVal/LUMIRMRI_3455_0000.nii.gz"  # fixed of the first pair, moving of the second
+    nib.save(nib.Nifti1Image(world.images["3454", "0000"], np.diag([1.0, 1.0, 2.0, 1.0])), moving)
+    assert states(run(world, pairs)) == ["done", "done", "skipped"]
+    assert states(run(world, pairs, "convex")) == ["done"] * 3
+    assert states(run(world, pairs, "convex", force=True)) == ["done"] * 3
+
+
+@pytest.mark.parametrize("error", [EmptyShapeError("moving: every voxel is 0"), ZeroDivisionError("division by zero")])
+def test_one_bad_pair_stops_no_other_and_is_named(world, pairs, registered, error):
+    registered.failing = {2: error}
+    told = []
+    summary = run(world, pairs, progress=told.append)
+    assert states(summary) == ["done", "failed", "done"]
+    assert [outcome.pair.key for outcome in summary.failed] == ["3456_0000<--3455_0000"]
+    assert str(error) in str(summary)
+    assert "2 predicted, 0 there already, 1 failed" in str(summary)
+    assert len(told) == 3
+    assert not (world.root / "out" / SECOND_FILE).exists()
+    record = read_json(world.root / "out/status/disp_3456_3455.json")
+    assert record["state"] == "failed"
+    assert str(error) in record["error"]
+    registered.failing = {}
+    assert states(run(world, pairs)) == ["skipped", "done", "skipped"]
+
+
+def test_a_missing_image_fails_its_pairs_only(world, pairs, registered):
+    (world.root / "imagesVal/LUMIRMRI_3456_0000.nii.gz").unlink()
+    summary = run(world, pairs)
+    assert states(summary) == ["done", "failed", "done"]
+    assert "LUMIRMRI_3456_0000.nii.gz" in summary.failed[0].error
+
+
+def test_a_record_says_what_went_in_and_what_came_out(world, pairs, registered):
+    run(world, pairs[:1])
+    record = read_json(world.root / "out/status/disp_3455_3454.json")
+    assert record["settings"] == {"method": "deformable", "preset": "accurate"}
+    assert set(record["inputs"]) == {pairs[0].fixed, pairs[0].moving}
+    assert {len(value) for value in (*record["inputs"].values(), record["field"])} == {64}
+    assert record["seconds"] >= 0
+
+
+def test_a_data_folder_that_is_not_there_is_refused(world, pairs):
+    with pytest.raises(FileReadError, match="no such folder"):
+        predict(world.root / "absent", world.root / "out", pairs, PredictionSettings())
+
+
+@pytest.mark.parametrize("wrong", [{"method": "guess"}, {"preset": "sloppy"}])
+def test_a_method_or_preset_that_is_not_there_is_refused_before_anything_is_read(world, pairs, registered, wrong):
+    (name, value), *_ = wrong.items()
+    with pytest.raises(UsageError, match=f"--{name} {value}"):
+        predict(world.root, world.root / "out", pairs, PredictionSettings(**wrong))
+    assert not (world.root / "out").exists()
