@@ -180,12 +180,15 @@ double entropy_ratio(double* h, int bins, bool derivative) {
   return ratio;
 }
 
+// Added to the variances of a block, as a share of the floor: so little that an image still fits itself best.
+constexpr double kGuard = 0.02;
+
 // One block of points: its squared correlation, and the derivative of that by every value and weight.
 struct Block {
   double weight, square;  // sum of the weights; r^2
 };
 
-Block correlate(const float* fixed, const Read* r, long count, double floor_, double* by_value, double* by_weight) {
+Block correlate(const float* fixed, const Read* r, long count, double guard, double* by_value, double* by_weight) {
   double w = 0, mf = 0, mm = 0, vf = 0, vm = 0, c = 0;
   for (long s = 0; s < count; s++) {
     w += r[s].w;
@@ -201,14 +204,14 @@ Block correlate(const float* fixed, const Read* r, long count, double floor_, do
     vm += r[s].w * b * b;
     c += r[s].w * a * b;
   }
-  const double f = vf / w + floor_, m = vm / w + floor_;
+  const double f = vf / w + guard, m = vm / w + guard;
   c /= w;
   const double square = c * c / (f * m);
   if (by_value)
     for (long s = 0; s < count; s++) {
       const double a = fixed[s] - mf, b = r[s].v - mm;
       by_value[s] = 2 * r[s].w / w * (c * a - square * f * b) / (f * m);
-      by_weight[s] = (2 * c * (a * b - c) / (f * m) - square * ((a * a + floor_ - f) / f + (b * b + floor_ - m) / m)) / w;
+      by_weight[s] = (2 * c * (a * b - c) / (f * m) - square * ((a * a + guard - f) / f + (b * b + guard - m) / m)) / w;
     }
   return {w, square};
 }
@@ -236,7 +239,7 @@ void add_blocks(const float* points, const float* fixed, long from, long to, lon
     const float* f = fixed + b * block;
     for (long s = 0; s < block; s++)
       if (!read(im, p + 3 * s, matrix, r[s])) std::memset(r + s, 0, sizeof(Read));
-    const Block c = correlate(f, r, block, floor_, gradients ? by : nullptr, by + block);
+    const Block c = correlate(f, r, block, kGuard * floor_, gradients ? by : nullptr, by + block);
     if (!(c.weight > 0)) continue;
     const double say = say_of(f, block, floor_);
     t[0] += say * c.weight;

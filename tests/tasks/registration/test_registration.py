@@ -158,7 +158,7 @@ class TestExtraTerms:
     def test_landmarks_are_brought_onto_each_other(self) -> None:
         fixed, moving = self.pair()
         points = np.array([[10.0, 0, 0], [-10, 5, 0], [0, -10, 8]])
-        goals = points + [4.0, 3.0, -2.0]
+        goals = points + np.array([4.0, 3.0, -2.0])
         config = configured(preset="fast")
 
         def miss(found: Registration) -> float:

@@ -61,7 +61,7 @@ def onto_grid(mask: Mask, grid: Grid, onto: Grid) -> Bool[np.ndarray, "_ _ _"]:
     out = np.empty(onto.shape, np.uint8)
     contiguous = np.ascontiguousarray(mask).view(np.uint8)
     _core.sample_nearest(
-        contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.zeros((), np.uint8), out
+        contiguous, onto.shape, np.ascontiguousarray(matrix[:3]), None, None, np.array(0, np.uint8), out
     )
     return out.view(bool)
 
@@ -112,10 +112,10 @@ class Content:
         """World positions of its voxels, shape (n, 3)."""
         return self.grid.world_from_voxel(np.argwhere(self.mask).astype(np.float64))
 
-    @property
+    @cached_property
     def volume(self) -> float:
-        """mm^3."""
-        return float(self.mask.sum()) * self.grid.voxel_volume
+        """mm^3, its hollows included."""
+        return float(self.inside(0.0).sum()) * self.grid.voxel_volume
 
     @cached_property
     def centre(self) -> Vector3:
@@ -139,6 +139,12 @@ class Content:
         """The content and a ring of background around it."""
         distance = ndimage.distance_transform_edt(~self.mask, sampling=self.grid.spacing)
         return np.asarray(distance) <= RING * self.radius
+
+    def inside(self, margin_mm: float) -> Mask:
+        """The content with its hollows, without a rim of this width (a thinner one where little would be left)."""
+        depth = np.asarray(ndimage.distance_transform_edt(self.neighbourhood, sampling=self.grid.spacing))
+        deep = depth > RING * self.radius + margin_mm
+        return deep if deep.sum() > 0.2 * self.mask.sum() else self.mask
 
 
 def otsu(values: np.ndarray) -> float:

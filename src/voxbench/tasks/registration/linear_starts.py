@@ -15,10 +15,11 @@ NEAR_DEGREES = 50.0
 """Rotations up to this against the headers are what patients do; beyond it a header must be wrong."""
 
 
-def rotation_degrees(linear: np.ndarray) -> float:
-    """Angle of the rotation in a linear map."""
-    u, _, v = np.linalg.svd(linear)
-    return float(np.degrees(np.arccos(np.clip((np.trace(u @ v) - 1) / 2, -1, 1))))
+def near_headers(poses: np.ndarray) -> np.ndarray:
+    """Which of many poses (n, 3, 4), or linear maps (n, 3, 3), turn no further than patients do."""
+    u, _, v = np.linalg.svd(poses[:, :, :3])
+    cosine = (np.trace(u @ v, axis1=1, axis2=2) - 1) / 2
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1))) <= NEAR_DEGREES
 
 
 def pose_of(map_: Affine, centre: Vector3) -> Pose:
@@ -109,7 +110,7 @@ def axis_matches(content: Content, other: Content, anywhere: bool) -> list[np.nd
         for signs in itertools.product((1, -1), repeat=3)
         if np.prod(signs) > 0
     ]
-    return [m for m in matches if anywhere or rotation_degrees(m) <= NEAR_DEGREES]
+    return [m for m, near in zip(matches, near_headers(np.stack(matches)), strict=True) if anywhere or near]
 
 
 def distance_mm(one: Pose, other: Pose, radius: float) -> float:

@@ -47,6 +47,29 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
+class Region:
+    """Where points are taken.
+
+    Attributes:
+        content: What of the image is not background.
+        outline: Whether the content ends where the other image's ends too; if not (a brain cut out, a slab), the
+            points keep to its inside, because its outline would be drawn to some other edge.
+    """
+
+    content: Content
+    outline: bool
+
+    def voxels(self, view: View, reach: float) -> np.ndarray:
+        """Voxel indices of a level, float64 (n, 3); ``reach``: how far around a voxel points go, voxels."""
+        level = float(view.image.grid.voxel_volume ** (1 / 3))
+        mask = self.content.neighbourhood if self.outline else self.content.inside(reach * level)
+        near = onto_grid(mask, self.content.grid, view.image.grid)
+        if view.mask is not None:
+            near &= view.mask
+        return np.argwhere(near).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
 class Points:
     """Points of the sampled image.
 
@@ -59,23 +82,23 @@ class Points:
     values: np.ndarray
 
     @staticmethod
-    def scattered(view: View, content: Content, count: int, rng: np.random.Generator) -> Points:
-        """One jittered point in each of at most ``count`` voxels, evenly spread, around the content."""
-        chosen = voxels_near(view, content)
+    def scattered(view: View, region: Region, count: int, rng: np.random.Generator) -> Points:
+        """One jittered point in each of at most ``count`` voxels of the region, evenly spread."""
+        chosen = region.voxels(view, 0.5)
         if len(chosen) > count:
             strata = (np.arange(count) + rng.random(count)) * (len(chosen) / count)
             chosen = chosen[strata.astype(np.int64)]
-        return Points._at(view, content.centre, chosen + rng.uniform(-0.5, 0.5, chosen.shape))
+        return Points._at(view, region.content.centre, chosen + rng.uniform(-0.5, 0.5, chosen.shape))
 
     @staticmethod
-    def blocks(view: View, content: Content, count: int, rng: np.random.Generator) -> Points:
-        """Cubes of points one voxel apart, about ``count`` points in all, jittered around the content."""
-        chosen = voxels_near(view, content)
+    def blocks(view: View, region: Region, count: int, rng: np.random.Generator) -> Points:
+        """Cubes of points one voxel apart, about ``count`` points in all, jittered in the region."""
+        chosen = region.voxels(view, BLOCK / 2)
         number = max(1, min(count, 2 * len(chosen)) // BLOCK**3)
         strata = (np.arange(number) + rng.random(number)) * (len(chosen) / number)
         corners = chosen[strata.astype(np.int64)] + rng.uniform(-0.5, 0.5, (number, 3))
         cube = np.indices((BLOCK,) * 3).reshape(3, -1).T - (BLOCK - 1) / 2
-        return Points._at(view, content.centre, (corners[:, None] + cube).reshape(-1, 3))
+        return Points._at(view, region.content.centre, (corners[:, None] + cube).reshape(-1, 3))
 
     @staticmethod
     def _at(view: View, centre: Vector3, voxels: np.ndarray) -> Points:
@@ -85,14 +108,6 @@ class Points:
         values = _core.sample(view.bins, (len(voxels), 1, 1), np.zeros((3, 4)), field, np.eye(3), 1, 0.0).ravel()
         places = view.image.grid.world_from_voxel(voxels.astype(np.float64)) - centre
         return Points(np.ascontiguousarray(places, dtype=np.float32), values)
-
-
-def voxels_near(view: View, content: Content) -> np.ndarray:
-    """Voxel indices of a level that lie in the content's neighbourhood and in the mask, float64 (n, 3)."""
-    near = onto_grid(content.neighbourhood, content.grid, view.image.grid)
-    if view.mask is not None:
-        near &= view.mask
-    return np.argwhere(near).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +143,7 @@ class Similarity:
     def cost(self, pose: Pose) -> tuple[float, np.ndarray]:
         """What is minimised: minus the metric plus the penalty of losing overlap; and its gradient by the pose."""
         metric, overlap, gradients = self._parts(pose)
-        by_pose = [self._voxel_from_world.linear.T @ g for g in gradients]
+        by_pose = self._voxel_from_world.linear.T @ gradients
         full = LEAST_OVERLAP * self.reachable * len(self.points.places)
         lost = max(0.0, 1 - overlap / full)
         cost = -metric + OVERLAP_WEIGHT * lost**2
@@ -136,7 +151,8 @@ class Similarity:
 
     def rank(self, poses: np.ndarray) -> np.ndarray:
         """A score of many poses (n, 3, 4), larger is better: what is shared times the root of the overlap."""
-        matrices = np.stack([self._matrix(pose) for pose in poses])
+        matrices = self._voxel_from_world.linear @ poses
+        matrices[:, :, 3] += self._voxel_from_world.offset
         places, rows, image, mask = self._scene
         if self.metric == "nmi":
             values, overlaps = _core.mutual_information_many(places, rows, image, mask, matrices, self.bins)
@@ -166,5 +182,6 @@ class Similarity:
 
     def _matrix(self, pose: Pose) -> np.ndarray:
         """Voxel of the other image from a point relative to the centre."""
-        linear, offset = self._voxel_from_world.linear, self._voxel_from_world.offset
-        return np.ascontiguousarray(np.column_stack([linear @ pose[:, :3], linear @ pose[:, 3] + offset]))
+        matrix = self._voxel_from_world.linear @ pose
+        matrix[:, 3] += self._voxel_from_world.offset
+        return matrix
