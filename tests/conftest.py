@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from voxbench import _core
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before the core is loaded
+
+from voxbench import _core  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
