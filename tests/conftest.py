@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before the core is loaded
 
-from voxbench import _core  # noqa: E402
+from voxbench import _core
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
