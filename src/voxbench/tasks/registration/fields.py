@@ -49,10 +49,6 @@ class Fields:
         """Room for as many fields."""
         return Fields(np.empty_like(self.moving), None if self.fixed is None else np.empty_like(self.fixed))
 
-    def with_side(self, side: int, field: PlanarVoxelVectors) -> Fields:
-        """With one of the ``sides`` exchanged."""
-        return Fields(field, self.fixed) if side == 0 else Fields(self.moving, field)
-
     def regridded(self, size: Shape, factor: float) -> Fields:
         """Brought to a level whose voxels are smaller by ``factor``."""
         fixed = None if self.fixed is None else regrid(self.fixed, size, factor)
