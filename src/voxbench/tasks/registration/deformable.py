@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from voxbench import _core
 from voxbench.config import Config
-from voxbench.tasks.registration.fields import Fields, compose_planar, inverse_of, unfolded
+from voxbench.tasks.registration.fields import Fields, compose_planar, inverse_of, refine_inverse, unfold
 
 CAUTION = 0.5
 """What is left of the step when the metric is below where the level began: there was nothing to find."""
@@ -209,10 +209,11 @@ def _settled(history: list[float], tolerance: float) -> bool:
 def _both_ways(fields: Fields) -> tuple[np.ndarray, np.ndarray]:
     """Forward and inverse displacement from the two halves, free of folds."""
     if fields.fixed is None:
-        forward = unfolded(fields.moving)
-        return forward, inverse_of(forward)
+        unfold(fields.moving)
+        return fields.moving, inverse_of(fields.moving)
     forward = compose_planar(fields.moving, inverse_of(fields.fixed))
     inverse = compose_planar(fields.fixed, inverse_of(fields.moving))
-    whole = unfolded(forward)
+    unfold(forward)
     # where folds were smoothed away, or linear interpolation of the halves left a residue, the inverse follows
-    return whole, inverse_of(whole, inverse)
+    refine_inverse(forward, inverse)
+    return forward, inverse
