@@ -98,7 +98,6 @@ void bind_image(nb::module_& m) {
         const void* p = image(source, bytes, n, "source");
         const uint8_t* where = inside(mask, n);
         if (size < 1 || size > 128 || step < 1 || least < 1) throw nb::value_error("size, step, least: out of range");
-        if (bytes == 2 && size > 128) throw nb::value_error("size: at most 128");
         if (n[0] < size || n[1] < size) throw nb::value_error("source: smaller than the window");
         const int32_t* r = checked<int32_t>(ranks, 2, "ranks", "int32");
         const float* w = floats(weights, 2, "weights");
@@ -116,7 +115,8 @@ void bind_image(nb::module_& m) {
       nb::arg("source"), nb::arg("mask"), nb::arg("size"), nb::arg("step"), nb::arg("least"), nb::arg("ranks"),
       nb::arg("weights"),
       "Difference of two percentiles of the masked values in every window of every slice: (k, i, j); NaN where the mask "
-      "has fewer than `least` voxels. Row n of the tables: lower rank and weight of the two percentiles of n values.");
+      "has fewer than `least` voxels. Row n of the tables: lower rank and weight of the two percentiles of n values, "
+      "up from the lower value or, if negative, down from the upper one.");
   m.def(
       "agreement",
       [](In reference, In prediction, std::optional<In> mask, In windows, std::optional<In> centres) {

@@ -54,7 +54,8 @@ inline K least_above(const K* __restrict keys, long n, K limit, K largest) {
   return best;
 }
 
-// The values of rank r and r + 1 (from 0; the last one twice), interpolated as numpy.percentile does in float32.
+// The values of rank r and r + 1 (from 0; the last one twice), interpolated as numpy.percentile does in float32:
+// up from the lower one, or (negative weight) down from the upper one.
 template <class K>
 inline float quantile(const K* keys, long n, long rank, float weight, K lowest, K largest) {
   int64_t lo = lowest, hi = largest;
@@ -69,7 +70,7 @@ inline float quantile(const K* keys, long n, long rank, float weight, K lowest, 
   const bool again = rank + 1 >= n || count_up_to(keys, n, first) > rank + 1;
   const float a = value_of(first), b = again ? a : value_of(least_above(keys, n, first, largest));
   const float apart = b - a;
-  return weight >= 0.5f ? b - apart * (1.0f - weight) : a + apart * weight;
+  return weight < 0 ? b + apart * weight : a + apart * weight;
 }
 
 template <class K>
