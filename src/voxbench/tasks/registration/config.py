@@ -31,7 +31,7 @@ class RegistrationConfig(Config):
     preset: Literal["fast", "accurate"] = Field(default="accurate", description="fast: about a third of the time.")
     initial: Literal["auto", "none", "rigid", "affine"] = Field(
         default="auto",
-        description="Motion found first; auto: affine, but nothing where the images already lie on each other.",
+        description="Motion found first; auto: as --linear.model says. Never worse than the headers; none: trust them.",
     )
     start: Literal["none", "convex"] = Field(
         default="none", description="convex: begin from the discrete search, for large deformations."
