@@ -36,9 +36,7 @@ class LinearConfig(Config):
     )
     samples: int = Field(default=80_000, ge=1000, description="Points sampled on the finest level at most.")
     bins: int = Field(default=32, ge=8, le=128, description="Histogram bins of either image.")
-    levels: int = Field(
-        default=3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
-    )
+    levels: int = Field(default=3, ge=1, le=5, description="Resolutions at most, from a tenth of the content's radius.")
     iterations: int = Field(default=60, ge=1, description="Optimiser steps on a level at most.")
     seed: int = Field(default=0, ge=0, description="Of the sampled points.")
 
