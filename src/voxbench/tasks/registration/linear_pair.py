@@ -18,8 +18,6 @@ from voxbench.types import Mask
 
 COARSEST = 10.0
 """Voxels of the coarsest level in the content's radius."""
-SAME_CONTENT = 0.6
-"""Share of the larger content's volume below which the smaller one must be a part of it."""
 
 
 class LinearConfig(Config):
@@ -101,7 +99,7 @@ class Pair:
         rng = np.random.default_rng(config.seed)
         scatter = Points.scattered if metric == "nmi" else Points.blocks
         view, content = self.sampled.views[level], self.sampled.content
-        outline = content.volume > SAME_CONTENT * self.read.content.volume
+        outline = not content.part_of(self.read.content)
         points = scatter(view, Region(content, outline), min(most, config.samples), rng)
         around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
         return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
