@@ -181,7 +181,7 @@ double entropy_ratio(double* h, int bins, bool derivative) {
 }
 
 // Added to the variances of a block, as a share of the floor: so little that an image still fits itself best.
-constexpr double kGuard = 0.3;
+constexpr double kGuard = 0.02;
 
 // One block of points: its squared correlation, and the derivative of that by every value and weight.
 struct Block {

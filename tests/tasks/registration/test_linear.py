@@ -17,6 +17,7 @@ from voxbench.tasks.registration.descent import descend
 from voxbench.tasks.registration.linear import LinearConfig, register_linear
 from voxbench.tasks.registration.linear_images import otsu
 from voxbench.tasks.registration.linear_models import SIZES, Model, Motion, rotation_by
+from voxbench.tasks.registration.linear_pair import Pair
 from voxbench.tasks.registration.linear_starts import affine_of, half_axis_turns, pose_of
 
 SPACING = 2.5
@@ -225,6 +226,25 @@ def test_gradient_by_the_parameters_is_the_finite_difference(model: Model, seed:
     ]
     assert_allclose(way.pull(at, by_pose), differences, atol=1e-6)
     assert_allclose(way.pose(np.zeros(len(at))), base, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["nmi", "ncc"])
+def test_gradient_of_the_cost_is_the_finite_difference_where_overlap_is_lost_and_shapes_are_strained(
+    fixed: Volume, metric: str
+) -> None:
+    pair = Pair.of(fixed, fixed, (None, None), LinearConfig())
+    similarity = pair.similarity(max(pair.read.views), metric, LinearConfig())
+    assert similarity.stiffness > 0
+    pose = pair.to_pose(motion(10, (1, 2, 0), (70, 40, 50), STRETCH))
+    assert 0 < similarity.overlap(pose) < 0.5
+    gradient, differences = similarity.cost(pose)[1], np.empty((3, 4))
+    for a, b in np.ndindex(3, 4):
+        move = np.zeros((3, 4))
+        move[a, b] = 2e-4 if b < 3 else 1e-2
+        step = similarity.cost(pose + move)[0] - similarity.cost(pose - move)[0]
+        differences[a, b] = step / (2 * move[a, b])
+    for part in (np.s_[:, :3], np.s_[:, 3]):
+        assert_allclose(gradient[part], differences[part], atol=0.05 * np.abs(differences[part]).max())
 
 
 def test_poses_are_maps_about_a_centre() -> None:

@@ -13,7 +13,7 @@ from voxbench.geometry import Affine, Grid, Volume
 from voxbench.tasks.registration.linear_images import Content, GreyScale, Source, pyramid
 from voxbench.tasks.registration.linear_models import Model, Pose
 from voxbench.tasks.registration.linear_starts import affine_of, pose_of
-from voxbench.tasks.registration.similarity import Metric, Points, Region, Similarity, View
+from voxbench.tasks.registration.similarity import STIFFNESS, Metric, Points, Region, Similarity, View
 from voxbench.types import Mask
 
 COARSEST = 10.0
@@ -102,7 +102,9 @@ class Pair:
         outline = not content.part_of(self.read.content)
         points = scatter(view, Region(content, outline), min(most, config.samples), rng)
         around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
-        return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
+        reachable = min(1.0, self.read.room / around)
+        stiffness = 0.0 if level == min(self.read.views) else STIFFNESS[metric]
+        return Similarity(metric, points, self.read.views[level], config.bins, reachable, stiffness)
 
     def to_pose(self, moving_from_fixed: Affine) -> Pose:
         """The pose of a map, about the centre of the sampled content."""
