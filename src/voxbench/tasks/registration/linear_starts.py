@@ -69,7 +69,7 @@ def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model:
     turns = [np.eye(3)] if model == "translation" else tilts(25.0, 1)
     places = shifted([content.centre, boxes, other.centre], 0.3 * content.radius)
     if content.part_of(other):
-        places += lattice(other, 0.5 * content.radius)
+        places += lattice(other, 0.4 * content.radius)
     poses += [np.column_stack([turn, place]) for place in places for turn in turns]
     if model == "translation":
         return np.stack(poses)
