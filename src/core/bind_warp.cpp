@@ -171,13 +171,14 @@ void bind_warp(nb::module_& m) {
       "Smooth float32 [i,j,k] or [c,i,j,k] in place; sigma in voxels; clamp: the border goes on, else zero outside.");
   m.def(
       "scale_to",
-      [](Out data, float largest) {
+      [](Out data, float largest, float least) {
         float* p = floats(data, data.ndim(), "data");
         const long count = (long)data.size();
         nb::gil_scoped_release nogil;
-        VB_CALL(scale_to, p, count, largest);
+        VB_CALL(scale_to, p, count, largest, least);
       },
-      nb::arg("data"), nb::arg("largest"), "Scale in place so that the largest absolute value is `largest`.");
+      nb::arg("data"), nb::arg("largest"), nb::arg("least") = 0.0f,
+      "Scale in place: the largest absolute value (taken for `least` if it is below) becomes `largest`.");
   m.def(
       "jacobian_determinant",
       [](In field) {

@@ -21,7 +21,7 @@ void upsample_planar(const float* src, const long* sshape, const float* offset, 
                      float* dst, const long* dshape);
 
 // smooth.cpp
-void scale_to(float* data, long count, float largest);
+void scale_to(float* data, long count, float largest, float least);
 void gaussian(float* data, long channels, const long* shape, const float* sigma, int clamp);
 
 // mind.cpp

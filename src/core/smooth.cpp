@@ -72,8 +72,9 @@ void smooth_line(float* line, long len, const Taps& t, bool clamp, float* scratc
 namespace vb {
 namespace VB_ISA {
 
-// Multiplies everything so that the largest absolute value is `largest`; zeros stay.
-void scale_to(float* data, long count, float largest) {
+// Multiplies everything so that the largest absolute value becomes `largest`; where it is below `least` (rounding, not
+// signal) it is taken for `least`. Zeros stay.
+void scale_to(float* data, long count, float largest, float least) {
   float top = 0;
 #pragma omp parallel for schedule(static) reduction(max : top)
   for (long x = 0; x < count; x++) {
@@ -81,7 +82,7 @@ void scale_to(float* data, long count, float largest) {
     top = v > top ? v : top;
   }
   if (!(top > 0)) return;
-  const float factor = largest / top;
+  const float factor = largest / (top > least ? top : least);
 #pragma omp parallel for schedule(static)
   for (long x = 0; x < count; x++) data[x] *= factor;
 }

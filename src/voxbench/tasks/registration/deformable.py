@@ -11,17 +11,19 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from voxbench import _core
 from voxbench.config import Config
-from voxbench.tasks.registration.fields import Fields, compose_planar, inverse_of, unfolded
+from voxbench.tasks.registration.fields import Fields, compose_planar, inverse_of, refine_inverse, unfold
 
+CAUTION = 0.5
+"""What is left of the step when the metric is below where the level began: there was nothing to find."""
 WINDOW = 5
 """Steps over whose mean the metric must still rise."""
 
@@ -91,8 +93,27 @@ class Force(Protocol):
     """One term of what drives the two maps on a level."""
 
     def __call__(self, fields: Fields, forces: Fields) -> float:
-        """Write (or, for further terms, add to) the forces on either side; return the metric, higher is better."""
+        """Add to the forces on either side (an image term: write them); return the metric, higher is better."""
         ...
+
+
+@runtime_checkable
+class ImageForce(Force, Protocol):
+    """The term that compares the images.
+
+    Attributes:
+        least: A smoothed force below this is rounding; it is not scaled up to a whole step.
+        room: At least three volumes of the level that may be overwritten between calls.
+    """
+
+    least: ClassVar[float]
+
+    @property
+    def room(self) -> np.ndarray: ...  # noqa: D102
+
+
+Terms = tuple[ImageForce, *tuple[Force, ...]]
+"""The image term, then the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +133,7 @@ class Deformation:
 
 def deform(
     shape: tuple[int, int, int],
-    level_terms: Callable[[int], tuple[tuple[int, int, int], Sequence[Force]]],
+    level_terms: Callable[[int], tuple[tuple[int, int, int], Terms]],
     config: DeformableConfig,
     start: np.ndarray | None = None,
     progress: Callable[[Level], None] | None = None,
@@ -138,7 +159,7 @@ def deform(
             fields = Fields.starting(size, start, shape, config.moves_both)
         else:
             fields = fields.regridded(size, last_scale / scale)
-        fields, level = _run_level(fields, terms, config, scale, iterations)
+        level = _run_level(fields, terms, config, scale, iterations)
         last_scale = scale
         levels.append(level)
         if progress:
@@ -150,30 +171,31 @@ def deform(
     return Deformation(forward, inverse, tuple(levels))
 
 
-def _run_level(
-    fields: Fields, terms: Sequence[Force], config: DeformableConfig, scale: int, iterations: int
-) -> tuple[Fields, Level]:
-    """Steps until the metric no longer rises or the iterations are used up."""
-    forces, spare = fields.empty_like(), np.empty_like(fields.moving)
+def _run_level(fields: Fields, terms: Terms, config: DeformableConfig, scale: int, iterations: int) -> Level:
+    """Steps, changing the fields in place, until the metric no longer rises or the iterations are used up."""
+    image, *others = terms
+    forces, room = fields.empty_like(), image.room[:3]
     history: list[float] = []
+    caution = 1.0
     for iteration in range(iterations):
-        history.append(terms[0](fields, forces))
-        fade = 1 - (1 - config.last_step) * iteration / iterations
+        history.append(image(fields, forces))
+        caution *= CAUTION if history[-1] < history[0] else 1.0
+        fade = caution * (1 - (1 - config.last_step) * iteration / iterations)
         for force in forces.sides:
             _core.gaussian(force, np.full(3, config.update_smoothing, np.float32), False)
-            _core.scale_to(force, config.step * fade)
-        for term in terms[1:]:
+            _core.scale_to(force, config.step * fade, image.least)
+        for term in others:
             term(fields, forces)
-        for side, (old, force) in enumerate(zip(fields.sides, forces.sides, strict=True)):
-            _core.compose_planar(old, force, 1.0, spare)
+        for side, force in zip(fields.sides, forces.sides, strict=True):
+            _core.compose_planar(side, force, 1.0, room)
             if config.field_smoothing:
-                _core.gaussian(spare, np.full(3, config.field_smoothing, np.float32), False)
-            fields, spare = fields.with_side(side, spare), old
+                _core.gaussian(room, np.full(3, config.field_smoothing, np.float32), False)
+            side[...] = room
         if _settled(history, config.tolerance):
             break
-    after = terms[0](fields, forces)
+    after = image(fields, forces)
     before = history[0] if history else after
-    return fields, Level(scale, len(history), before, after)
+    return Level(scale, len(history), before, after)
 
 
 def _settled(history: list[float], tolerance: float) -> bool:
@@ -187,10 +209,11 @@ def _settled(history: list[float], tolerance: float) -> bool:
 def _both_ways(fields: Fields) -> tuple[np.ndarray, np.ndarray]:
     """Forward and inverse displacement from the two halves, free of folds."""
     if fields.fixed is None:
-        forward = unfolded(fields.moving)
-        return forward, inverse_of(forward)
+        unfold(fields.moving)
+        return fields.moving, inverse_of(fields.moving)
     forward = compose_planar(fields.moving, inverse_of(fields.fixed))
     inverse = compose_planar(fields.fixed, inverse_of(fields.moving))
-    whole = unfolded(forward)
+    unfold(forward)
     # where folds were smoothed away, or linear interpolation of the halves left a residue, the inverse follows
-    return whole, inverse_of(whole, inverse)
+    refine_inverse(forward, inverse)
+    return forward, inverse

@@ -49,10 +49,6 @@ class Fields:
         """Room for as many fields."""
         return Fields(np.empty_like(self.moving), None if self.fixed is None else np.empty_like(self.fixed))
 
-    def with_side(self, side: int, field: PlanarVoxelVectors) -> Fields:
-        """With one of the ``sides`` exchanged."""
-        return Fields(field, self.fixed) if side == 0 else Fields(self.moving, field)
-
     def regridded(self, size: Shape, factor: float) -> Fields:
         """Brought to a level whose voxels are smaller by ``factor``."""
         fixed = None if self.fixed is None else regrid(self.fixed, size, factor)
@@ -85,21 +81,20 @@ def compose_planar(outer: PlanarVoxelVectors, inner: PlanarVoxelVectors) -> np.n
     return out
 
 
-def inverse_of(field: PlanarVoxelVectors, guess: PlanarVoxelVectors | None = None) -> PlanarVoxelVectors:
-    """The inverse map's field, from a guess if there is one."""
-    inverse = np.zeros_like(field) if guess is None else guess.copy()
-    _core.invert_planar(field, INVERSE_STEPS, inverse)
+def inverse_of(field: PlanarVoxelVectors) -> PlanarVoxelVectors:
+    """The inverse map's field."""
+    inverse = np.zeros_like(field)
+    refine_inverse(field, inverse)
     return inverse
 
 
-def folded_voxels(field: PlanarVoxelVectors) -> int:
-    """Voxels whose Jacobian determinant (central differences) is not positive."""
-    return int((_core.jacobian_determinant(field) <= 0).sum())
+def refine_inverse(field: PlanarVoxelVectors, inverse: PlanarVoxelVectors) -> None:
+    """Bring a guess of the inverse to the inverse, in place."""
+    _core.invert_planar(field, INVERSE_STEPS, inverse)
 
 
-def unfolded(field: PlanarVoxelVectors) -> PlanarVoxelVectors:
-    """The field, smoothed a little wherever its map folds or nearly does, until it nowhere does."""
-    field = field.copy()
+def unfold(field: PlanarVoxelVectors) -> None:
+    """Smooth the field a little, in place, wherever its map folds or nearly does, until it nowhere does."""
     sigma = np.full(3, 1.0, np.float32)
     for _ in range(UNFOLDING_ROUNDS):
         bad = _core.jacobian_minimum(field) < LEAST_JACOBIAN
@@ -113,7 +108,6 @@ def unfolded(field: PlanarVoxelVectors) -> PlanarVoxelVectors:
             _core.gaussian(share, np.full(3, 1.5, np.float32), False)
             share = np.minimum(1, 12 * share)
             field[(slice(None), *box)] = patch + share * (smooth - patch)
-    return field
 
 
 def _boxes(bad: np.ndarray) -> list[tuple[slice, slice, slice]]:

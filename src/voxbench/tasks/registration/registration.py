@@ -13,7 +13,7 @@ from voxbench.tasks.registration.config import EXTERNAL, RegistrationConfig
 from voxbench.tasks.registration.convex import register_convex
 from voxbench.tasks.registration.deformable import Deformation, Level, deform
 from voxbench.tasks.registration.external import register_external
-from voxbench.tasks.registration.fields import inverse_of, unfolded
+from voxbench.tasks.registration.fields import inverse_of, unfold
 from voxbench.tasks.registration.initial import initial_affine
 from voxbench.tasks.registration.working import Extras, Working, prepare
 
@@ -100,7 +100,8 @@ def _deformation(work: Working, config: RegistrationConfig, tell: Callable[[Prog
     """The deformable part on the working grid."""
     start = None
     if config.method == "convex" or config.start == "convex":
-        start = unfolded(register_convex(work.fixed, work.moving, np.full(3, work.spacing), config.convex))
+        start = register_convex(work.fixed, work.moving, np.full(3, work.spacing), config.convex)
+        unfold(start)
     if config.method == "convex":
         assert start is not None
         return Deformation(start, inverse_of(start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,15 +22,17 @@ class LocalCorrelation:
         fixed_weight, moving_weight: Where each image counts, 0 to 1, or None.
         radius: Half width of the window, voxels.
         noise: Least variance of a window that counts.
+        room: Seven volumes to work in.
     """
 
     fixed: FloatImage
     moving: FloatImage
     fixed_weight: FloatImage | None
     moving_weight: FloatImage | None
+    least: ClassVar[float] = 0.2  # two people: about 1; an image and itself: 1e-6
     radius: int
     noise: float
-    scratch: np.ndarray
+    room: np.ndarray
 
     @staticmethod
     def of(
@@ -43,15 +46,15 @@ class LocalCorrelation:
 
     def __call__(self, fields: Fields, forces: Fields) -> float:
         """Write the forces; return the metric's mean over the voxels that count."""
-        moving = self.scratch[5]
+        moving = self.room[5]
         _core.warp_planar(self.moving, fields.moving, moving)
         fixed = self.fixed
         if fields.fixed is not None:
-            fixed = self.scratch[6]
+            fixed = self.room[6]
             _core.warp_planar(self.fixed, fields.fixed, fixed)
         weight = self._weight(fields)
         total = _core.ncc_force(
-            fixed, moving, weight, self.radius, self.noise, self.scratch[:5], forces.moving, forces.fixed
+            fixed, moving, weight, self.radius, self.noise, self.room[:5], forces.moving, forces.fixed
         )
         return total / (fixed.size if weight is None else max(1.0, float(weight.sum())))
 
@@ -76,17 +79,20 @@ class SelfSimilarity:
     Attributes:
         fixed, moving: Descriptors of the level, channels last, uint8.
         weight: Where the fixed image counts, 0 to 1, or None.
+        room: Three volumes for the loop.
     """
 
+    least: ClassVar[float] = 1e-6
     fixed: np.ndarray
     moving: np.ndarray
     weight: FloatImage | None
+    room: np.ndarray
 
     @staticmethod
     def of(images: tuple[FloatImage, FloatImage], weight: FloatImage | None) -> SelfSimilarity:
         """Descriptors of both images; those of the moving one are carried along, not made anew."""
         fixed, moving = (mind_ssc_packed(image) for image in images)
-        return SelfSimilarity(fixed, moving, weight)
+        return SelfSimilarity(fixed, moving, weight, np.empty((3, *images[0].shape), np.float32))
 
     def __call__(self, fields: Fields, forces: Fields) -> float:
         """Write the forces; return the metric."""

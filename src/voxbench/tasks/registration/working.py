@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from voxbench import _core
 from voxbench.errors import EmptyShapeError, GridMismatchError, UsageError
 from voxbench.geometry import Affine, Grid, LabelMap, Volume, resample
-from voxbench.tasks.registration.deformable import DeformableConfig, Force
+from voxbench.tasks.registration.deformable import DeformableConfig, Force, ImageForce, Terms
 from voxbench.tasks.registration.terms import LabelOverlap, LandmarkPull, LocalCorrelation, SelfSimilarity, weight_of
 from voxbench.types import FloatImage, Mask
 
@@ -90,23 +90,26 @@ class Working:
         """Edge of a voxel, mm."""
         return float(self.grid.spacing[0])
 
-    def level_terms(self, config: DeformableConfig, scale: int) -> tuple[tuple[int, int, int], Sequence[Force]]:
+    def level_terms(self, config: DeformableConfig, scale: int) -> tuple[tuple[int, int, int], Terms]:
         """Shape and forces of one level."""
         fixed, moving = coarser(self.fixed, scale), coarser(self.moving, scale)
         weights = _coarser_weight(self.fixed_weight, scale), _coarser_weight(self.moving_weight, scale)
-        terms: list[Force] = []
+        image: ImageForce
         if config.metric == "mind":
-            terms.append(SelfSimilarity.of((fixed, moving), weights[0]))
+            image = SelfSimilarity.of((fixed, moving), weights[0])
         else:
-            terms.append(LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise))
+            image = LocalCorrelation.of((fixed, moving), weights, config.radius, config.noise)
+        return (fixed.shape[0], fixed.shape[1], fixed.shape[2]), (image, *self._guides(config, scale))
+
+    def _guides(self, config: DeformableConfig, scale: int) -> Iterator[Force]:
+        """The terms beside the image: label maps and landmarks."""
         if self.labels is not None and config.label_weight:
             half = scale // 2
             a, b = (np.ascontiguousarray(x[half::scale, half::scale, half::scale]) for x in self.labels)
-            terms.append(LabelOverlap.of(a, b, config.update_smoothing, config.step * config.label_weight))
+            yield LabelOverlap.of(a, b, config.update_smoothing, config.step * config.label_weight)
         if self.landmarks is not None and config.landmark_weight:
             a, b = ((p + 0.5) / scale - 0.5 for p in self.landmarks)
-            terms.append(LandmarkPull(a, b, config.landmark_weight, config.landmark_reach))
-        return (fixed.shape[0], fixed.shape[1], fixed.shape[2]), terms
+            yield LandmarkPull(a, b, config.landmark_weight, config.landmark_reach)
 
 
 def prepare(
@@ -166,7 +169,7 @@ def coarser(image: FloatImage, scale: int) -> np.ndarray:
     return _core.sample(smooth, (shape[0], shape[1], shape[2]), matrix, None, None, 1, 0.0)
 
 
-def _coarser_weight(weight: FloatImage | None, scale: int) -> FloatImage | None:
+def _coarser_weight(weight: FloatImage | None, scale: int) -> np.ndarray | None:
     return None if weight is None else coarser(weight, scale)
 
 
