@@ -16,7 +16,7 @@ Method = Literal["deformable", "convex", "affine", "rigid", "none", "ants-syn", 
 EXTERNAL = ("ants-syn", "greedy", "deeds")
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"iterations": (60, 50, 10), "symmetric": False, "step": 0.5},
+    "fast": {"iterations": (60, 40, 6), "symmetric": False, "step": 0.5},
     "accurate": {"iterations": (100, 100, 30), "symmetric": True, "step": 0.35},
 }
 """What a preset sets; everything else keeps the default written beside it."""
@@ -28,10 +28,10 @@ class RegistrationConfig(Config):
     method: Method = Field(
         default="deformable", description="How; the last three run a program that you have installed."
     )
-    preset: Literal["fast", "accurate"] = Field(default="accurate", description="fast: about a third of the time.")
+    preset: Literal["fast", "accurate"] = Field(default="accurate", description="fast: about half the time.")
     initial: Literal["auto", "none", "rigid", "affine"] = Field(
         default="auto",
-        description="Motion found first; auto: affine, but nothing where the images already lie on each other.",
+        description="Motion found first; auto: as --linear.model says. Never worse than the headers; none: trust them.",
     )
     start: Literal["none", "convex"] = Field(
         default="none", description="convex: begin from the discrete search, for large deformations."

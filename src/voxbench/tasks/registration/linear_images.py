@@ -16,6 +16,8 @@ from voxbench.types import FloatImage, Mask, Vector3
 
 LOOK = 2.5
 """Spacing at which content is looked for, in voxels of the finest level."""
+PART = 0.6
+"""Share of the larger content's volume below which the smaller one must be a part of it."""
 RING = 0.2
 """How far around the content points are still sampled, in radii: its outline is what ties it to the other image."""
 
@@ -116,6 +118,10 @@ class Content:
     def volume(self) -> float:
         """mm^3, its hollows included."""
         return float(self.inside(0.0).sum()) * self.grid.voxel_volume
+
+    def part_of(self, other: Content) -> bool:
+        """Whether it is so much smaller that it must be a part of the other."""
+        return self.volume < PART * other.volume
 
     @cached_property
     def centre(self) -> Vector3:

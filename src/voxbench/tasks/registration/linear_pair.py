@@ -13,13 +13,11 @@ from voxbench.geometry import Affine, Grid, Volume
 from voxbench.tasks.registration.linear_images import Content, GreyScale, Source, pyramid
 from voxbench.tasks.registration.linear_models import Model, Pose
 from voxbench.tasks.registration.linear_starts import affine_of, pose_of
-from voxbench.tasks.registration.similarity import Metric, Points, Region, Similarity, View
+from voxbench.tasks.registration.similarity import STIFFNESS, Metric, Points, Region, Similarity, View
 from voxbench.types import Mask
 
 COARSEST = 10.0
 """Voxels of the coarsest level in the content's radius."""
-SAME_CONTENT = 0.6
-"""Share of the larger content's volume below which the smaller one must be a part of it."""
 
 
 class LinearConfig(Config):
@@ -36,9 +34,7 @@ class LinearConfig(Config):
     )
     samples: int = Field(default=80_000, ge=1000, description="Points sampled on the finest level at most.")
     bins: int = Field(default=32, ge=8, le=128, description="Histogram bins of either image.")
-    levels: int = Field(
-        default=3, ge=1, le=5, description="Resolutions, each twice the next; the first is about 1/24 of the box."
-    )
+    levels: int = Field(default=3, ge=1, le=5, description="Resolutions at most, from a tenth of the content's radius.")
     iterations: int = Field(default=60, ge=1, description="Optimiser steps on a level at most.")
     seed: int = Field(default=0, ge=0, description="Of the sampled points.")
 
@@ -103,10 +99,12 @@ class Pair:
         rng = np.random.default_rng(config.seed)
         scatter = Points.scattered if metric == "nmi" else Points.blocks
         view, content = self.sampled.views[level], self.sampled.content
-        outline = content.volume > SAME_CONTENT * self.read.content.volume
+        outline = not content.part_of(self.read.content)
         points = scatter(view, Region(content, outline), min(most, config.samples), rng)
         around = float(content.neighbourhood.sum()) * content.grid.voxel_volume
-        return Similarity(metric, points, self.read.views[level], config.bins, min(1.0, self.read.room / around))
+        reachable = min(1.0, self.read.room / around)
+        stiffness = 0.0 if level == min(self.read.views) else STIFFNESS[metric]
+        return Similarity(metric, points, self.read.views[level], config.bins, reachable, stiffness)
 
     def to_pose(self, moving_from_fixed: Affine) -> Pose:
         """The pose of a map, about the centre of the sampled content."""

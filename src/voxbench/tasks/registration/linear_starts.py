@@ -64,30 +64,38 @@ def candidates(sampled: tuple[Grid, Content], read: tuple[Grid, Content], model:
         Poses, shape (n, 3, 4).
     """
     (grid, content), (other_grid, other) = sampled, read
-    shifts = {
-        "header": content.centre,
-        "boxes": content.centre + other_grid.centre - grid.centre,
-        "masses": other.centre,
-    }
-    header = np.column_stack([np.eye(3), shifts["header"]])
-    poses = [header, *(np.column_stack([np.eye(3), s]) for s in shifts.values())]
-    steps = [0.3 * content.radius * np.array(s) for s in itertools.product((0, 1, -1), repeat=3)]
+    boxes = content.centre + other_grid.centre - grid.centre
+    poses = [np.column_stack([np.eye(3), place]) for place in (content.centre, boxes, other.centre)]
     turns = [np.eye(3)] if model == "translation" else tilts(25.0, 1)
-    for place, step, turn in itertools.product(shifts.values(), steps, turns):
-        poses.append(np.column_stack([turn, place + step]))
+    places = shifted([content.centre, boxes, other.centre], 0.3 * content.radius)
+    if content.part_of(other):
+        places += lattice(other, 0.4 * content.radius)
+    poses += [np.column_stack([turn, place]) for place in places for turn in turns]
     if model == "translation":
         return np.stack(poses)
     scales = [1.0]
     if model in ("similarity", "affine"):
         scales.append(float(np.clip((other.volume / content.volume) ** (1 / 3), 0.7, 1.4)))
-    around = [*tilts(25.0, 3), *tilts(50.0, 1)[1:]]
-    around += axis_matches(content, other, anywhere)
-    for scale, place, turn in itertools.product(scales, (shifts["boxes"], shifts["masses"]), around):
-        poses.append(np.column_stack([scale * turn, place]))
+    turns = [*tilts(25.0, 3), *tilts(50.0, 1)[1:], *axis_matches(content, other, anywhere)]
+    centres = (boxes, other.centre)
+    poses += [np.column_stack([s * turn, place]) for s in scales for place in centres for turn in turns]
     if anywhere:
         turns = [tilt @ turn for turn in half_axis_turns()[1:] for tilt in tilts(28.0, 2)]
-        poses += [np.column_stack([turn, p]) for p in (shifts["boxes"], shifts["masses"]) for turn in turns]
+        poses += [np.column_stack([turn, place]) for place in centres for turn in turns]
     return np.stack(poses)
+
+
+def shifted(places: list[Vector3], step: float) -> list[np.ndarray]:
+    """Places and those one step away from them along any axes."""
+    steps = [step * np.array(s, dtype=np.float64) for s in itertools.product((0, 1, -1), repeat=3)]
+    return [place + s for place in places for s in steps]
+
+
+def lattice(content: Content, step: float) -> list[np.ndarray]:
+    """Places all over a content: where the centre of a part of it may lie."""
+    every = np.maximum(1, np.rint(step / content.grid.spacing)).astype(int)
+    index = np.argwhere(content.inside(0.0)[:: every[0], :: every[1], :: every[2]]) * every
+    return list(content.grid.world_from_voxel(index.astype(np.float64)))
 
 
 def around(pose: Pose, radius: float, model: Model) -> np.ndarray:

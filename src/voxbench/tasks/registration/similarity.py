@@ -22,6 +22,8 @@ NOISE_BINS = 0.5
 """Standard deviation below which a block counts as flat, in bins."""
 LEAST_OVERLAP = 0.5
 """A motion that leaves less than this share of what could overlap is penalised."""
+STIFFNESS: dict[Metric, float] = {"nmi": 0.05, "ncc": 0.2}
+"""Penalty of stretching by half, roughly a quarter of this; it guides the coarse levels and is off on the finest."""
 OVERLAP_WEIGHT = 1.0
 """Penalty, in units of the metric, of losing all overlap."""
 
@@ -120,6 +122,7 @@ class Similarity:
         read: The other image.
         bins: Number of histogram bins.
         reachable: Share of the points that can lie inside the other image at once.
+        stiffness: Weight of the squared strain, a penalty that keeps shapes plausible while little is seen.
 
     References:
         C. Studholme et al., Pattern Recognition 32:71-86, 1999, doi:10.1016/S0031-3203(98)00091-0
@@ -131,6 +134,7 @@ class Similarity:
     read: View
     bins: int
     reachable: float
+    stiffness: float = 0.0
 
     def value(self, pose: Pose) -> float:
         """The metric alone."""
@@ -146,8 +150,11 @@ class Similarity:
         by_pose = self._voxel_from_world.linear.T @ gradients
         full = LEAST_OVERLAP * self.reachable * len(self.points.places)
         lost = max(0.0, 1 - overlap / full)
-        cost = -metric + OVERLAP_WEIGHT * lost**2
-        return cost, -by_pose[0] - 2 * OVERLAP_WEIGHT * lost / full * by_pose[1]
+        strain = strain_of(pose)
+        cost = -metric + OVERLAP_WEIGHT * lost**2 + self.stiffness * float((strain**2).sum())
+        gradient = -by_pose[0] - 2 * OVERLAP_WEIGHT * lost / full * by_pose[1]
+        gradient[:, :3] += 2 * self.stiffness * pose[:, :3] @ strain
+        return cost, gradient
 
     def rank(self, poses: np.ndarray) -> np.ndarray:
         """A score of many poses (n, 3, 4), larger is better: what is shared times the root of the overlap."""
@@ -160,7 +167,8 @@ class Similarity:
         else:
             fixed, noise = self.points.values, NOISE_BINS**2
             values, overlaps = _core.block_correlation_many(places, fixed, BLOCK**3, image, mask, matrices, noise)
-        return values * np.sqrt(np.minimum(1.0, overlaps / (self.reachable * len(places))))
+        shared = values * np.sqrt(np.minimum(1.0, overlaps / (self.reachable * len(places))))
+        return shared - self.stiffness * (strain_of(poses) ** 2).sum(axis=(1, 2))
 
     def _parts(self, pose: Pose) -> tuple[float, float, np.ndarray]:
         """Metric, overlap in points, and the gradients (2, 3, 4) of both by the matrix of the core."""
@@ -185,3 +193,9 @@ class Similarity:
         matrix = self._voxel_from_world.linear @ pose
         matrix[:, 3] += self._voxel_from_world.offset
         return matrix
+
+
+def strain_of(poses: np.ndarray) -> np.ndarray:
+    """(A^T A - I) / 2 of poses' linear parts (..., 3, 4): zero for rotations."""
+    linear = poses[..., :3]
+    return (np.swapaxes(linear, -1, -2) @ linear - np.eye(3)) / 2
