@@ -1,7 +1,7 @@
 """LumbarSR's evaluation next to its definition in NumPy and scikit-image, on a synthetic vertebra: cost and digits.
 
-Both run as whole processes, from the files to the numbers: three windows, three masks, PSNR, SSIM, MAE, RMSE, NRMSE, NCC,
-and local bone contrast of both volumes.
+Both run as whole processes, from the files to the numbers: three windows, three masks, PSNR, SSIM, MAE, RMSE, NRMSE,
+NCC, and local bone contrast of both volumes.
 
 python benchmarks/evaluation_lumbarsr.py --shape 250 250 300
 """
@@ -149,7 +149,8 @@ def compared(folder: Path, expected: dict[str, dict[str, float]]) -> dict[str, f
     def look(row: dict[str, str], theirs: dict[str, float]) -> None:
         for name, value in theirs.items():
             if name in row:
-                largest[name] = max(largest.get(name, 0.0), abs(float(row[name]) - value))
+                apart = abs(float(row[name]) - value)
+                largest[name] = float(np.maximum(largest.get(name, 0.0), apart))  # NaN stays
 
     for table in ("detailed_metrics.csv", "similarity_metrics.csv"):
         with (folder / table).open(newline="") as file:
@@ -163,7 +164,8 @@ def compared(folder: Path, expected: dict[str, dict[str, float]]) -> dict[str, f
 def write(folder: Path, name: str, rows: list[dict], differences: dict[str, float]) -> None:
     """JSON and a table."""
     load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
-    about = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, load {load}, NumPy {np.__version__}"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    about = f"{date}, {platform.machine()}, {os.cpu_count()} cores, load {load}, NumPy {np.__version__}"
     lines = [f"# {name}", "", f"{about}. Whole processes, reading .nii.gz included; one run.", ""]
     lines += ["| what | CPU s | wall s | peak MB |", "|---|---|---|---|"]
     lines += [f"| {r['what']} | {r['cpu_s']:.1f} | {r['wall_s']:.1f} | {r['peak_mb']:.0f} |" for r in rows]

@@ -13,10 +13,9 @@ from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
-from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
+from voxbench.metrics.windows import IntensityWindow
 
 __all__ = [
-    "UNIT_WINDOW",
     "BoneContrast",
     "Diffeomorphism",
     "ImageAgreement",
