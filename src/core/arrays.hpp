@@ -107,3 +107,4 @@ void bind_diffeo(nb::module_& m);
 void bind_histogram(nb::module_& m);
 void bind_mind(nb::module_& m);
 void bind_correlation(nb::module_& m);
+void bind_image(nb::module_& m);

@@ -70,5 +70,19 @@ void block_correlation_many(const float* points, const float* fixed, long count,
                             const float* mask, const long* shape, const double* matrices, long many, double floor_,
                             double* means, double* overlaps);
 
+// ssim.cpp
+void ssim_slices(const void* ref, const void* pred, int bytes, const uint8_t* mask, const long* n, const long* box,
+                 const float* window, int size, double* out);
+double ssim_volume(const void* ref, const void* pred, int bytes, const uint8_t* mask, const long* n, const long* box,
+                   const float* window, int size);
+
+// percentiles.cpp
+void window_contrasts(const void* src, int bytes, const uint8_t* mask, const long* n, const long* shape,
+                      const int32_t* ranks, const float* weights, float* out);
+
+// agreement.cpp
+long agreement(const void* ref, const void* pred, int bytes, const uint8_t* mask, const long* n, const float* windows,
+               const float* centres, long count, float* tree_sums, double* sums, float* range);
+
 }  // namespace VB_ISA
 }  // namespace vb

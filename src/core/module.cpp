@@ -46,4 +46,5 @@ NB_MODULE(_core, m) {
   bind_histogram(m);
   bind_mind(m);
   bind_correlation(m);
+  bind_image(m);
 }

@@ -98,3 +98,35 @@ def block_correlation_many(
     matrices: np.ndarray,
     floor: float,
 ) -> tuple[np.ndarray, np.ndarray]: ...
+def ssim_slices(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray | None,
+    window: np.ndarray,
+    box: np.ndarray,
+    size: int,
+) -> np.ndarray: ...
+def ssim_volume(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray | None,
+    window: np.ndarray,
+    box: np.ndarray,
+    size: int,
+) -> float: ...
+def window_contrasts(
+    source: np.ndarray,
+    mask: np.ndarray,
+    size: int,
+    step: int,
+    least: int,
+    ranks: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray: ...
+def agreement(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    mask: np.ndarray | None,
+    windows: np.ndarray,
+    centres: np.ndarray | None,
+) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]: ...

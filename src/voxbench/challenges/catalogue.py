@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from voxbench.challenges.lumbarsr import LUMBARSR
 from voxbench.challenges.lumir25 import LUMIR25
 from voxbench.challenges.protocol import Challenge
 
-CHALLENGES: tuple[Challenge, ...] = (LUMIR25,)
+CHALLENGES: tuple[Challenge, ...] = (LUMBARSR, LUMIR25)

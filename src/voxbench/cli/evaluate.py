@@ -7,7 +7,10 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.evaluate_lumbarsr import lumbarsr
+
 app = cyclopts.App(name="evaluate", help="Score predictions as a challenge's organisers do.")
+app.command(lumbarsr, name="lumbarsr")
 
 
 @app.command(name="lumir25")

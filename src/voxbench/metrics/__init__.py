@@ -1,5 +1,7 @@
 """Scores as pure functions and small frozen results; no files, no torch."""
 
+from voxbench.metrics.agreement import ImageAgreement, image_agreement
+from voxbench.metrics.bone_contrast import BoneContrast, local_bone_contrast
 from voxbench.metrics.deformation import (
     Diffeomorphism,
     diffeomorphism,
@@ -9,21 +11,32 @@ from voxbench.metrics.deformation import (
 from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.overlap import Overlap, overlap
+from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
+from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
 
 __all__ = [
+    "UNIT_WINDOW",
+    "BoneContrast",
     "Diffeomorphism",
+    "ImageAgreement",
+    "IntensityWindow",
     "LandmarkErrors",
     "Overlap",
     "SurfaceDistances",
     "diffeomorphism",
+    "image_agreement",
     "jacobian_determinants",
     "label_boxes",
     "label_centroids",
     "landmark_errors",
+    "local_bone_contrast",
     "normalized_cross_correlation",
     "overlap",
     "point_errors",
     "sd_log_jacobian",
+    "ssim",
+    "ssim_3d",
+    "ssim_slices",
     "surface_distances",
 ]

@@ -1,0 +1,82 @@
+"""LumbarSR's files: samples, sequences, and what the volumes of each are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxbench.errors import InputError
+from voxbench.metrics import IntensityWindow
+
+SEQUENCES = tuple(
+    f"{plane}_{thickness}_{kernel}"
+    for plane in ("195X_195Y", "586X_586Y")
+    for thickness in ("500Z", "1000Z")
+    for kernel in ("S", "B")
+)
+"""In-plane spacing and slice thickness in um, kernel (soft, bone). The seed of the challenge has the soft ones only."""
+OFFICIAL_SEQUENCES = ("195X_195Y_1000Z_S", "586X_586Y_1000Z_S")
+"""What the organisers' evaluation scores by default."""
+OFFICIAL_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(26, 31))
+"""The released reference test: 26 to 30; training is 01 to 25."""
+
+WINDOWS: dict[str, IntensityWindow] = {
+    "raw": IntensityWindow(-1024, 4095),
+    "bone": IntensityWindow.centred(400, 1800),
+    "soft_tissue": IntensityWindow.centred(40, 400),
+}
+MODES = ("full", "non_air", "bone_mask")
+AIR_HU = -1000
+
+_SAMPLE = re.compile(r"Lumbar_(\d+)")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One sample seen in one sequence.
+
+    Attributes:
+        sample: e.g. ``Lumbar_26``.
+        sequence: e.g. ``195X_195Y_1000Z_S``.
+    """
+
+    sample: str
+    sequence: str
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist."""
+        if not _SAMPLE.fullmatch(self.sample):
+            raise InputError(f"{self.sample}: not a sample's name\n  expected  Lumbar_<number>, e.g. Lumbar_26")
+        if self.sequence not in SEQUENCES:
+            raise InputError(f"{self.sequence}: not a sequence of LumbarSR\n  there are {', '.join(SEQUENCES)}")
+
+    @property
+    def key(self) -> str:
+        """How the case is named in messages."""
+        return f"{self.sample} {self.sequence}"
+
+    def reference(self, root: Path) -> Path:
+        """The micro-CT below the references' folder."""
+        return root / "RegisteredData" / self.sample / f"{self._prefix}_MicroPCCT_105um.nii.gz"
+
+    def bone_masks(self, root: Path) -> tuple[Path, Path]:
+        """The sequence's bone mask, then the micro-CT's own."""
+        folder = root / "BoneMask" / self.sample
+        return (
+            folder / f"{self._prefix}_ClinicalCT_{self.sequence}_registered_BoneMask.nii.gz",
+            folder / f"{self._prefix}_MicroPCCT_105um_BoneMask.nii.gz",
+        )
+
+    def prediction(self, root: Path, method: str) -> Path:
+        """A method's volume below the predictions' folder."""
+        return root / method / self.sample / f"{self._prefix}_{self.sequence}_{method}.nii.gz"
+
+    @property
+    def _prefix(self) -> str:
+        return self.sample.replace("_", "")
+
+
+def cases_of(samples: tuple[str, ...], sequences: tuple[str, ...]) -> tuple[Case, ...]:
+    """Every sequence of every sample, sample by sample."""
+    return tuple(Case(sample, sequence) for sample in dict.fromkeys(samples) for sequence in dict.fromkeys(sequences))

@@ -1,0 +1,84 @@
+"""voxbench evaluate lumbarsr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from voxbench.challenges.lumbarsr.evaluation import Evaluation
+
+Switch = Annotated[bool, cyclopts.Parameter(negative="")]
+Many = Annotated[list[str] | None, cyclopts.Parameter(negative="")]
+
+
+def lumbarsr(
+    *,
+    predictions: Path,
+    references: Path,
+    method: str,
+    out: Path,
+    sample: Many = None,
+    sequence: Many = None,
+    fast_ssim: Switch = False,
+    allow_missing: Switch = False,
+    force: Switch = False,
+    json: Switch = False,
+) -> None:
+    """Score LumbarSR volumes: the organisers' tables, similarity_metrics.csv and scores.json.
+
+    Args:
+        predictions: Folder holding METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
+        references: Folder holding RegisteredData/ and BoneMask/.
+        method: Name of the method.
+        out: Folder for the results.
+        sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
+        sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
+        fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.
+        allow_missing: Give the worst values to predictions that are missing or cannot be used.
+        force: Replace files that are there.
+        json: Print scores.json on standard output too.
+    """
+    from rich.console import Console
+
+    from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, cases_of
+    from voxbench.challenges.lumbarsr.evaluation import FILES, LumbarsrEvaluation, evaluate
+    from voxbench.cli.output import result_folder
+    from voxbench.cli.progress import lines
+    from voxbench.errors import InputError, UsageError
+    from voxbench.io import to_json
+
+    settings = LumbarsrEvaluation(
+        method=method,
+        samples=tuple(sample or OFFICIAL_SAMPLES),
+        sequences=tuple(sequence or OFFICIAL_SEQUENCES),
+        fast_ssim=fast_ssim,
+        allow_missing=allow_missing,
+    )
+    try:
+        cases_of(settings.samples, settings.sequences)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    with result_folder(out, FILES, force) as folder, lines("scoring") as tell:
+        evaluation = evaluate(predictions, references, settings, tell)
+        evaluation.write(folder)
+    Console(stderr=True, highlight=False).print(_table(evaluation))
+    if json:
+        print(to_json(evaluation.scores()))
+
+
+def _table(evaluation: Evaluation) -> object:
+    """The summary for eyes."""
+    from rich.table import Table
+
+    table = Table(title=f"LumbarSR, {evaluation.settings.method}: {evaluation.counted}")
+    for name in ("sequence", "mask", "window"):
+        table.add_column(name)
+    for name in ("PSNR, dB", "SSIM", "MAE"):
+        table.add_column(name, justify="right")
+    for row in evaluation.summary():
+        means = f"{row['psnr_mean']:.2f}", f"{row['ssim_mean']:.4f}", f"{row['mae_mean']:.4f}"
+        table.add_row(row["sequence"], row["mode"], row["window"], *means)
+    return table
