@@ -20,8 +20,8 @@ class IntensityWindow:
         width: From what becomes 0 to what becomes 1.
     """
 
-    lowest: float
-    width: float
+    lowest: float | int
+    width: float | int
 
     def __post_init__(self) -> None:
         """Refuse an empty window."""
@@ -29,12 +29,12 @@ class IntensityWindow:
             raise InputError(f"an intensity window needs a positive width: lowest {self.lowest}, width {self.width}")
 
     @classmethod
-    def centred(cls, centre: float, width: float) -> IntensityWindow:
+    def centred(cls, centre: float | int, width: float | int) -> IntensityWindow:
         """The window of a centre and a width, as displays name it."""
         return cls(centre - width / 2, width)
 
     @property
-    def highest(self) -> float:
+    def highest(self) -> float | int:
         """Becomes 1."""
         return self.lowest + self.width
 
