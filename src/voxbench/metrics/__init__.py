@@ -13,9 +13,10 @@ from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
-from voxbench.metrics.windows import IntensityWindow
+from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
 
 __all__ = [
+    "UNIT_WINDOW",
     "BoneContrast",
     "Diffeomorphism",
     "ImageAgreement",

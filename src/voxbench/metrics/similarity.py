@@ -102,9 +102,8 @@ def bounding_box(pair: ImagePair) -> AnyArray | None:
     """Begin and end along each axis: of the mask, or of the image without one; None if the mask is empty."""
     if pair.mask is None:
         return np.array([[0, n] for n in pair.shape], np.int64)
-    planes = np.any(pair.mask, axis=0)
-    occupied = (np.any(pair.mask, axis=(1, 2)), np.any(planes, axis=1), np.any(planes, axis=0))
+    plane = np.asarray(pair.mask.any(axis=0))
+    occupied = [np.asarray(line) for line in (pair.mask.any(axis=(1, 2)), plane.any(axis=-1), plane.any(axis=0))]
     if not occupied[0].any():
         return None
-    ends = [np.flatnonzero(line)[[0, -1]] + (0, 1) for line in occupied]
-    return np.array(ends, np.int64)
+    return np.array([[line.argmax(), line.size - line[::-1].argmax()] for line in occupied], np.int64)
