@@ -1,0 +1,98 @@
+"""What is kept of each case on disk, so that a second start need not do it again: one JSON file a case."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from voxbench.errors import FileReadError, FileWriteError
+from voxbench.io import read_json, sha256, write_json
+from voxbench.jobs.job import Job, Outcome
+
+FOLDER = "cases"
+_RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Records:
+    """The folder of case files.
+
+    Attributes:
+        folder: Where they lie.
+    """
+
+    folder: Path
+
+    def open(self, kind: str) -> None:
+        """Make the folder, marked with the kind of run it belongs to.
+
+        Raises:
+            FileWriteError: It cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileWriteError(f"{self.folder}: the folder cannot be made: {error.strerror or error}") from error
+        write_json(self.folder / _RUN, {"kind": kind, "voxbench": version("voxbench")})
+
+    @property
+    def kind(self) -> str | None:
+        """The kind of run the folder belongs to; None if it is none of ours."""
+        try:
+            about = read_json(self.folder / _RUN)
+        except FileReadError:
+            return None
+        return about.get("kind") if isinstance(about, Mapping) else None
+
+    def kept(self, key: str) -> Mapping[str, Any]:
+        """What is on file for a case; empty if nothing that can be read."""
+        try:
+            found = read_json(self.path(key))
+        except FileReadError:
+            return {}
+        return found if isinstance(found, Mapping) and found.get("key") == key else {}
+
+    def keep(self, outcome: Outcome, fingerprint: str) -> None:
+        """Write what came of a case."""
+        said = {"record": outcome.record} if outcome.record is not None else {"error": outcome.error}
+        about = {"key": outcome.key, "status": "failed" if outcome.record is None else "done"}
+        about |= {"fingerprint": fingerprint, "inputs": outcome.inputs, "seconds": round(outcome.seconds, 3)}
+        write_json(self.path(outcome.key), about | said)
+
+    def drop_others(self, keys: Iterable[str]) -> None:
+        """Remove the files of cases that are no longer asked for."""
+        wanted = {self.path(key).name for key in keys} | {_RUN}
+        for path in self.folder.glob("*.json"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+
+    def path(self, key: str) -> Path:
+        """The file of a case; what a file name cannot hold is replaced and a hash keeps such names apart."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", key)
+        if plain != key or len(plain) > 120 or plain.startswith("."):
+            plain = f"{plain.strip('._')[:100]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        return self.folder / f"{plain}.json"
+
+
+def hashes(job: Job) -> dict[str, str | None]:
+    """SHA-256 of every input; None for one that is missing or cannot be read."""
+    return {name: _hash(path) for name, path in job.inputs.items()}
+
+
+def fingerprint(job: Job, inputs: Mapping[str, str | None]) -> str:
+    """One number for all that decides a case's record: inputs, settings, version of voxbench."""
+    about = {"key": job.key, "inputs": dict(inputs), "settings": job.settings, "voxbench": version("voxbench")}
+    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return sha256(path) if path.is_file() else None
+    except (FileReadError, OSError):
+        return None

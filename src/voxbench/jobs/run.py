@@ -1,0 +1,94 @@
+"""A set of cases, run: here one after another, in processes of their own, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from voxbench.errors import JobError, UsageError
+from voxbench.jobs.attempt import attempt
+from voxbench.jobs.job import Job, Outcome
+from voxbench.jobs.record import Records
+
+Told = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a set of cases is run.
+
+    Attributes:
+        workers: Processes of this machine; with 1 the cases are done in this one.
+        scheduler: Address of a Dask scheduler whose workers do them instead, e.g. ``tcp://host:8786``.
+        records: Where what each case leaves is kept; None keeps nothing.
+        afresh: Whether to do cases again that are on record unchanged.
+    """
+
+    workers: int = 1
+    scheduler: str | None = None
+    records: Records | None = None
+    afresh: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than one worker."""
+        if self.workers < 1:
+            raise UsageError(f"--jobs must be at least 1; got {self.workers}")
+        if self.scheduler is not None and self.workers > 1:
+            raise UsageError("give --jobs or --scheduler, not both: a cluster has workers of its own")
+
+
+def run(jobs: Sequence[Job], manner: Manner = Manner(), told: Told | None = None) -> tuple[Outcome, ...]:
+    """Do all cases; a case that fails does not stop the others.
+
+    Args:
+        jobs: The cases; their keys differ.
+        manner: How.
+        told: Told of each outcome as it comes.
+
+    Returns:
+        What came of each, in the order of ``jobs``.
+
+    Raises:
+        UsageError: The manner contradicts itself, or two cases have one key.
+        JobError: The scheduler cannot be reached.
+    """
+    _require_unlike(jobs)
+    found: dict[str, Outcome] = {}
+    for outcome, mark in _attempts(jobs, manner):
+        if manner.records is not None and not outcome.reused:
+            manner.records.keep(outcome, mark)
+        found[outcome.key] = outcome
+        if told is not None:
+            told(outcome)
+    return tuple(found[job.key] for job in jobs)
+
+
+def require_all(outcomes: Sequence[Outcome], hint: str = "") -> None:
+    """Refuse to go on when cases failed.
+
+    Raises:
+        JobError: Some failed; each is named with its reason.
+    """
+    failed = [outcome for outcome in outcomes if outcome.record is None]
+    if failed:
+        reasons = "\n".join(f"{outcome.key}: {outcome.error}".replace("\n", "\n  ") for outcome in failed)
+        raise JobError(f"{len(failed)} of {len(outcomes)} cases failed{hint}\n{reasons}")
+
+
+def _attempts(jobs: Sequence[Job], manner: Manner) -> Iterator[tuple[Outcome, str]]:
+    kept = {job.key: manner.records.kept(job.key) if manner.records and not manner.afresh else {} for job in jobs}
+    # One process needs no cluster, and one case no second process.
+    if manner.scheduler is None and min(manner.workers, len(jobs)) <= 1:
+        yield from (attempt(job, kept[job.key]) for job in jobs)
+        return
+    from voxbench.jobs.cluster import attempts
+
+    yield from attempts(jobs, kept, manner.workers, manner.scheduler)
+
+
+def _require_unlike(jobs: Sequence[Job]) -> None:
+    seen: set[str] = set()
+    for job in jobs:
+        if job.key in seen:
+            raise UsageError(f"{job.key}: named twice; every case needs a name of its own")
+        seen.add(job.key)
