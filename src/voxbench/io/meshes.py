@@ -100,15 +100,20 @@ def _read_obj(content: bytes) -> Parts:
         raise FileReadError(f"damaged: a vertex has {columns - 1} coordinates: {points[0][:40].decode('latin-1')}")
     if any(b"/" in line for line in corners):
         corners = [re.sub(rb"/\S*", b"", line) for line in corners]
-    if wrong := next((line for line in corners if len(line.split()) != 4), None):
+    if (wrong := next((n for n in map(_words, corners) if n != 4), 4)) != 4:
+        if wrong < 4:
+            raise FileReadError(f"damaged: a face has {wrong - 1} corners (cut off?)")
         raise InputError(
-            f"faces must be triangles; one has {len(wrong.split()) - 1} corners\n"
-            "  triangulate it in a mesh editor first"
+            f"faces must be triangles; one has {wrong - 1} corners\n  triangulate it in a mesh editor first"
         )
     faces = _numbers(corners, 4, "faces", np.int64)
     if (faces == 0).any():
         raise FileReadError("damaged: a face names vertex 0; .obj counts from 1")
     return vertices, np.where(faces > 0, faces - 1, faces + len(vertices))
+
+
+def _words(line: bytes) -> int:
+    return len(line.split())
 
 
 def _numbers(lines: list[bytes], columns: int, what: str, dtype: type) -> np.ndarray:
