@@ -8,6 +8,7 @@ they are taken as RAS unless the caller says ``space="LPS"``. What is written st
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -89,42 +90,45 @@ def _stated_space(content: bytes) -> str:
 
 def _read_obj(content: bytes) -> Parts:
     """Lines ``v`` and ``f``; everything else (normals, textures, groups, materials) is passed over."""
-    lines = content.split(b"\n")
-    points = [line for line in lines if line.startswith((b"v ", b"v\t"))]
-    corners = [line for line in lines if line.startswith((b"f ", b"f\t"))]
+    points = re.findall(rb"^v[ \t](.*)", content, re.MULTILINE)
+    corners = re.findall(rb"^f[ \t](.*)", content, re.MULTILINE)
     if not points or not corners:
         raise FileReadError(f"no triangle mesh: {len(points)} vertices, {len(corners)} faces")
-    columns = len(points[0].split())
-    vertices = _numbers(points, columns, "vertices", np.float64)[:, :3]
-    if columns < 4:
-        raise FileReadError(f"damaged: a vertex has {columns - 1} coordinates: {points[0][:40].decode('latin-1')}")
-    if any(b"/" in line for line in corners):
-        corners = [re.sub(rb"/\S*", b"", line) for line in corners]
-    if (wrong := next((n for n in map(_words, corners) if n != 4), 4)) != 4:
-        if wrong < 4:
-            raise FileReadError(f"damaged: a face has {wrong - 1} corners (cut off?)")
-        raise InputError(
-            f"faces must be triangles; one has {wrong - 1} corners\n  triangulate it in a mesh editor first"
-        )
-    faces = _numbers(corners, 4, "faces", np.int64)
+    columns = len(points[0].split())  # more than three: colours, or a fourth coordinate of 1
+    if columns < 3:
+        raise FileReadError(f"damaged: a vertex has {columns} coordinates")
+    vertices = _numbers(b"\n".join(points), len(points), columns, ("vertices", np.float64))[:, :3]
+    text = b"\n".join(corners)
+    if b"/" in text:
+        text = re.sub(rb"/\S*", b"", text)
+    if len(text.split()) != 3 * len(corners):
+        _refuse_faces([len(line.split()) for line in text.split(b"\n")])
+    faces = _numbers(text, len(corners), 3, ("faces", np.int64))
     if (faces == 0).any():
         raise FileReadError("damaged: a face names vertex 0; .obj counts from 1")
     return vertices, np.where(faces > 0, faces - 1, faces + len(vertices))
 
 
-def _words(line: bytes) -> int:
-    return len(line.split())
+def _refuse_faces(corners: list[int]) -> None:
+    """Say which number of corners is wrong."""
+    wrong = next(n for n in corners if n != 3)
+    if wrong < 3:
+        raise FileReadError(f"damaged: a face has {wrong} corners (cut off?)")
+    raise InputError(f"faces must be triangles; one has {wrong} corners\n  triangulate it in a mesh editor first")
 
 
-def _numbers(lines: list[bytes], columns: int, what: str, dtype: type) -> np.ndarray:
-    """The numbers after the first word of every line, which all have so many words."""
-    words = b" ".join(lines).split()
-    if len(words) != columns * len(lines):
+def _numbers(text: bytes, rows: int, columns: int, kind: tuple[str, type]) -> np.ndarray:
+    """A table of numbers, its rows one after another."""
+    what, dtype = kind
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(text, dtype, sep=" ")
+        except (ValueError, DeprecationWarning) as error:
+            raise FileReadError(f"damaged: {what} that are not numbers (cut off?)") from error
+    if len(values) != rows * columns:
         raise FileReadError(f"damaged: {what} with different numbers of values (cut off?)")
-    try:
-        return np.array(words).reshape(-1, columns)[:, 1:].astype(dtype)
-    except ValueError as error:
-        raise FileReadError(f"damaged: {what} that are not numbers: {error}") from error
+    return values.reshape(rows, columns)
 
 
 def _write_obj(vertices: np.ndarray, faces: np.ndarray, comment: str) -> bytes:
@@ -143,10 +147,10 @@ def _read_stl(content: bytes) -> Parts:
     elif content.lstrip().startswith(b"solid") and b"vertex" in content:
         if b"endsolid" not in content:
             raise FileReadError("damaged: the text ends before 'endsolid' (cut off?)")
-        lines = [b"vertex " + line for line in re.findall(rb"vertex\s+([^\n]*)", content)]
+        lines = re.findall(rb"vertex\s+([^\n]*)", content)
         if len(lines) % 3:
             raise FileReadError(f"damaged: {len(lines)} corners do not make whole triangles")
-        corners = _numbers(lines, 4, "corners", np.float64)
+        corners = _numbers(b"\n".join(lines), len(lines), 3, ("corners", np.float64))
     else:
         raise FileReadError(f"damaged: it states {count} faces, which take {expected} bytes; there are {len(content)}")
     vertices = corners.astype(np.float64)
