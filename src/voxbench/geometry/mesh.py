@@ -148,4 +148,4 @@ def sample_surface(mesh: Mesh, count: int, generator: np.random.Generator) -> Po
     along = generator.random((count, 2))
     beyond = along.sum(axis=1) > 1
     along[beyond] = 1 - along[beyond]
-    return a + along[:, :1] * (b - a) + along[:, 1:] * (c - a)
+    return along[:, :1] * (b - a) + along[:, 1:] * (c - a) + a
