@@ -46,7 +46,8 @@ def even_points(mesh: Mesh, count: int, generator: np.random.Generator) -> Point
 
     candidates = sample_surface(mesh, CANDIDATES * count, generator)
     radius = np.sqrt(mesh.area / (CANDIDATES * count))
-    pairs = np.asarray(KDTree(candidates).query_pairs(radius, output_type="ndarray"))
+    tree = KDTree(candidates, compact_nodes=False, balanced_tree=False)
+    pairs = np.asarray(tree.query_pairs(radius, output_type="ndarray"))
     neighbours = np.bincount(pairs.ravel(), minlength=len(candidates))
     crowded = np.where(neighbours[pairs[:, 1]] > neighbours[pairs[:, 0]], pairs[:, 1], pairs[:, 0])
     kept = np.ones(len(candidates), bool)
