@@ -56,6 +56,8 @@ def test_missing_predictions_are_counted_if_allowed(voxbench, words, tmp_path):
     [
         (("--points", 0), 2, "--points"),
         (("--spacing", 0), 2, "--spacing"),
+        (("--spacing", "inf"), 2, "--spacing"),
+        (("--step", "nan"), 2, "--step"),
         (("--step", -1), 2, "--step"),
         (("--seed", -1), 2, "--seed"),
         (("--references", "nowhere"), 1, "no case here"),

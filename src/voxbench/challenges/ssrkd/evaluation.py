@@ -31,8 +31,10 @@ class SsrkdEvaluation(Config):
 
     points: int = Field(default=OFFICIAL_POINTS, ge=1, description="Points sampled on each surface.")
     seed: int = Field(default=0, ge=0, description="Seed of the sampling; the organisers' has none.")
-    spacing: float = Field(default=0.5, gt=0, description="Voxel spacing of DSC, mm.")
-    step: float = Field(default=1.0, gt=0, description="Longest step of distances to a surface, mm.")
+    spacing: float = Field(default=0.5, gt=0, allow_inf_nan=False, description="Voxel spacing of DSC, mm.")
+    step: float = Field(
+        default=1.0, gt=0, allow_inf_nan=False, description="Longest step of distances to a surface, mm."
+    )
     allow_missing: bool = Field(default=False, description="Score unusable predictions by the worst values.")
 
 
