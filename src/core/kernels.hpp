@@ -84,5 +84,10 @@ void window_contrasts(const void* src, int bytes, const uint8_t* mask, const lon
 long agreement(const void* ref, const void* pred, int bytes, const uint8_t* mask, const long* n, const float* windows,
                const float* centres, long count, float* tree_sums, double* sums, float* range);
 
+// mesh.cpp; false where there is not enough memory
+bool surface_distances(const double* points, long n, const double* vertices, const int32_t* faces, long m,
+                       double* distances);
+bool voxelise(const double* vertices, const int32_t* faces, long m, const long* shape, uint8_t* mask);
+
 }  // namespace VB_ISA
 }  // namespace vb

@@ -47,4 +47,5 @@ NB_MODULE(_core, m) {
   bind_mind(m);
   bind_correlation(m);
   bind_image(m);
+  bind_mesh(m);
 }

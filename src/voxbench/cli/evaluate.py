@@ -8,9 +8,11 @@ from typing import Annotated
 import cyclopts
 
 from voxbench.cli.evaluate_lumbarsr import lumbarsr
+from voxbench.cli.evaluate_ssrkd import ssrkd
 
 app = cyclopts.App(name="evaluate", help="Score predictions as a challenge's organisers do.")
 app.command(lumbarsr, name="lumbarsr")
+app.command(ssrkd, name="ssrkd")
 
 
 @app.command(name="lumir25")

@@ -5,6 +5,7 @@ from voxbench.io.atomic import atomic, sha256
 from voxbench.io.conventions import CONVENTIONS, Convention
 from voxbench.io.describe import Description, FieldDescription, describe, describe_field
 from voxbench.io.displacements import read_displacement, write_displacement
+from voxbench.io.meshes import read_mesh, write_mesh
 from voxbench.io.points import read_points
 from voxbench.io.read import read_grid, read_labels, read_volume, require_writable_name, write_labels, write_volume
 from voxbench.io.tables import read_json, to_json, write_json, write_table
@@ -22,6 +23,7 @@ __all__ = [
     "read_grid",
     "read_json",
     "read_labels",
+    "read_mesh",
     "read_points",
     "read_volume",
     "require_writable_name",
@@ -31,6 +33,7 @@ __all__ = [
     "write_displacement",
     "write_json",
     "write_labels",
+    "write_mesh",
     "write_table",
     "write_volume",
 ]

@@ -10,6 +10,7 @@ from voxbench.metrics.deformation import (
 )
 from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
+from voxbench.metrics.meshes import MeshDistances, MeshOverlap, mesh_distances, mesh_overlap, point_distances
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
@@ -22,6 +23,8 @@ __all__ = [
     "ImageAgreement",
     "IntensityWindow",
     "LandmarkErrors",
+    "MeshDistances",
+    "MeshOverlap",
     "Overlap",
     "SurfaceDistances",
     "diffeomorphism",
@@ -31,8 +34,11 @@ __all__ = [
     "label_centroids",
     "landmark_errors",
     "local_bone_contrast",
+    "mesh_distances",
+    "mesh_overlap",
     "normalized_cross_correlation",
     "overlap",
+    "point_distances",
     "point_errors",
     "sd_log_jacobian",
     "ssim",

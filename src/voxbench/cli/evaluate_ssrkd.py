@@ -1,0 +1,96 @@
+"""voxbench evaluate ssrkd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from voxbench.challenges.ssrkd.evaluation import Evaluation
+    from voxbench.jobs import Job, Outcome
+
+Switch = Annotated[bool, cyclopts.Parameter(negative="")]
+
+SHOWN = (
+    ("dsc", "DSC, %"),
+    ("hd", "HD, mm"),
+    ("assd", "ASSD, mm"),
+    ("hd_surface", "HD to the surface, mm"),
+    ("hd95_surface", "HD95 to the surface, mm"),
+    ("assd_surface", "ASSD to the surface, mm"),
+)
+
+
+def ssrkd(
+    *,
+    predictions: Path,
+    references: Path,
+    out: Path,
+    points: int = 49152,
+    seed: int = 0,
+    spacing: float = 0.5,
+    step: float = 1.0,
+    allow_missing: Switch = False,
+    force: Switch = False,
+    json: Switch = False,
+) -> None:
+    """Score SSR-KD's meshes: results.csv as the organisers' script, bones.csv and scores.json with more.
+
+    Args:
+        predictions: Folder of CASE/sub_0.obj to sub_3.obj (patella, femur, fibula, tibia), mm.
+        references: Folder of the same layout, mm, in the same frame.
+        out: Folder for the results.
+        points: Points sampled on each surface for the organisers' ASSD and HD.
+        seed: Seed of the sampling (the organisers' script has none).
+        spacing: Voxel spacing of DSC, mm.
+        step: Longest step of the exact distances to a surface, mm.
+        allow_missing: Give the worst values to predictions that are missing or cannot be used.
+        force: Replace files that are there.
+        json: Print scores.json on standard output too.
+    """
+    from rich.console import Console
+
+    from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, jobs, line
+    from voxbench.cli.output import result_folder
+    from voxbench.cli.progress import lines
+    from voxbench.io import to_json
+
+    settings = SsrkdEvaluation(points=points, seed=seed, spacing=spacing, step=step, allow_missing=allow_missing)
+    cases = jobs(predictions, references, settings)
+    with result_folder(out, FILES, force) as folder, lines("scoring") as tell:
+        outcomes = []
+        for job in cases:
+            outcomes.append(outcome := _done(job))
+            tell(line(outcome.record or {}))
+        evaluation = Evaluation(settings, tuple(outcomes))
+        evaluation.write(folder)
+    Console(stderr=True, highlight=False).print(_table(evaluation))
+    if json:
+        print(to_json(evaluation.scores()))
+
+
+def _done(job: Job) -> Outcome:
+    """One case, here and now."""
+    from voxbench.io import sha256
+    from voxbench.jobs import Outcome
+
+    hashes = {name: sha256(path) if path.is_file() else None for name, path in job.inputs.items()}
+    return Outcome(job.key, job.work(), inputs=hashes)
+
+
+def _table(evaluation: Evaluation) -> object:
+    """Means for eyes, in the order of the published table."""
+    from rich.table import Table
+
+    summary = evaluation.summary()
+    bones = [name for name in summary["dsc"] if name != "average"]
+    table = Table(title=f"SSR-KD: {evaluation.counted}")
+    table.add_column("mean")
+    for name in ("average", *bones):
+        table.add_column(name, justify="right")
+    for name, title in SHOWN:
+        factor, digits = (100, 1) if name == "dsc" else (1, 2)
+        table.add_row(title, *(f"{factor * summary[name][bone]:.{digits}f}" for bone in ("average", *bones)))
+    return table
