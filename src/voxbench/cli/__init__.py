@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Idle threads of the core sleep instead of spinning, which on a busy machine costs as much again as the work. Read
     # by the OpenMP runtime when the core is loaded, after this line.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments is None:  # a process of its own: a polite end, so that nothing half-written stays behind
+        signal.signal(signal.SIGTERM, _terminate)
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -55,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return code
     return result if isinstance(result, int) else 0
+
+
+def _terminate(number: int, _frame: object) -> None:
+    """End as on Ctrl-C, with the exit code of the signal."""
+    print("voxbench: terminated", file=sys.stderr)
+    raise SystemExit(128 + number)
 
 
 def application() -> App:

@@ -24,6 +24,8 @@ def lumbarsr(
     sequence: Many = None,
     fast_ssim: Switch = False,
     allow_missing: Switch = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -38,17 +40,20 @@ def lumbarsr(
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
-        force: Replace files that are there.
+        jobs: Processes that score cases at the same time.
+        scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print scores.json on standard output too.
     """
     from rich.console import Console
 
     from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, cases_of
-    from voxbench.challenges.lumbarsr.evaluation import FILES, LumbarsrEvaluation, evaluate
-    from voxbench.cli.output import result_folder
-    from voxbench.cli.progress import lines
+    from voxbench.challenges.lumbarsr.evaluation import FILES, Evaluation, LumbarsrEvaluation, line
+    from voxbench.challenges.lumbarsr.evaluation import jobs as jobs_of
+    from voxbench.cli.scoring import scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
+    from voxbench.jobs import Manner
 
     settings = LumbarsrEvaluation(
         method=method,
@@ -61,9 +66,11 @@ def lumbarsr(
         cases_of(settings.samples, settings.sequences)
     except InputError as error:
         raise UsageError(str(error)) from error
-    with result_folder(out, FILES, force) as folder, lines("scoring") as tell:
-        evaluation = evaluate(predictions, references, settings, tell)
-        evaluation.write(folder)
+    manner = Manner(jobs, scheduler, afresh=force)
+    cases = jobs_of(predictions, references, settings)
+    with scoring(out, "lumbarsr", FILES, manner) as run:
+        evaluation = Evaluation(settings, run.outcomes(cases, line))
+        evaluation.write(run.folder)
     Console(stderr=True, highlight=False).print(_table(evaluation))
     if json:
         print(to_json(evaluation.scores()))

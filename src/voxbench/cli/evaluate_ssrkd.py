@@ -9,7 +9,6 @@ import cyclopts
 
 if TYPE_CHECKING:
     from voxbench.challenges.ssrkd.evaluation import Evaluation
-    from voxbench.jobs import Job, Outcome
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 
@@ -33,6 +32,8 @@ def ssrkd(
     spacing: float = 0.5,
     step: float = 1.0,
     allow_missing: Switch = False,
+    jobs: int = 1,
+    scheduler: str | None = None,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -47,37 +48,28 @@ def ssrkd(
         spacing: Voxel spacing of DSC, mm.
         step: Longest step of the exact distances to a surface, mm.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
-        force: Replace files that are there.
+        jobs: Processes that score cases at the same time.
+        scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print scores.json on standard output too.
     """
     from rich.console import Console
 
-    from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, jobs, line
-    from voxbench.cli.output import result_folder
-    from voxbench.cli.progress import lines
+    from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, line
+    from voxbench.challenges.ssrkd.evaluation import jobs as cases_of
+    from voxbench.cli.scoring import scoring
     from voxbench.io import to_json
+    from voxbench.jobs import Manner
 
     settings = SsrkdEvaluation(points=points, seed=seed, spacing=spacing, step=step, allow_missing=allow_missing)
-    cases = jobs(predictions, references, settings)
-    with result_folder(out, FILES, force) as folder, lines("scoring") as tell:
-        outcomes = []
-        for job in cases:
-            outcomes.append(outcome := _done(job))
-            tell(line(outcome.record or {}))
-        evaluation = Evaluation(settings, tuple(outcomes))
-        evaluation.write(folder)
+    manner = Manner(jobs, scheduler, afresh=force)
+    cases = cases_of(predictions, references, settings)
+    with scoring(out, "ssrkd", FILES, manner) as run:
+        evaluation = Evaluation(settings, run.outcomes(cases, line))
+        evaluation.write(run.folder)
     Console(stderr=True, highlight=False).print(_table(evaluation))
     if json:
         print(to_json(evaluation.scores()))
-
-
-def _done(job: Job) -> Outcome:
-    """One case, here and now."""
-    from voxbench.io import sha256
-    from voxbench.jobs import Outcome
-
-    hashes = {name: sha256(path) if path.is_file() else None for name, path in job.inputs.items()}
-    return Outcome(job.key, job.work(), inputs=hashes)
 
 
 def _table(evaluation: Evaluation) -> object:

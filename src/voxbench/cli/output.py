@@ -49,8 +49,8 @@ def result_folder(path: Path, names: Collection[str], force: bool) -> Iterator[P
         FileWriteError: The folder has something in it and ``force`` is not set, or it cannot be made.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow a link at the end)
-    _require_free_folder(path, force)
-    made = _make(path.parent, path)
+    require_free_folder(path, force)
+    made = make_folders(path.parent, path)
     home = path if path.is_dir() else path.parent
     temporary = home / f".{secrets.token_hex(4)}.part.{path.name}"
     try:
@@ -67,7 +67,12 @@ def result_folder(path: Path, names: Collection[str], force: bool) -> Iterator[P
                 folder.rmdir()
 
 
-def _require_free_folder(path: Path, force: bool) -> None:
+def require_free_folder(path: Path, force: bool) -> None:
+    """Refuse a folder that has something in it, or could not be written to.
+
+    Raises:
+        FileWriteError: It is a file, it is not empty and ``force`` is not set, or it is closed to us.
+    """
     with _refused(path):
         if path.exists() and not path.is_dir():
             raise FileWriteError(f"{path}: is a file; --out names the folder for the results")
@@ -80,8 +85,16 @@ def _require_free_folder(path: Path, force: bool) -> None:
             raise FileWriteError(f"{path}: no permission to write in this folder")
 
 
-def _make(folder: Path, path: Path) -> list[Path]:
-    """Make a folder and its parents; those that were missing, innermost first."""
+def make_folders(folder: Path, path: Path) -> list[Path]:
+    """Make a folder and its parents; those that were missing, innermost first.
+
+    Args:
+        folder: What to make.
+        path: What to name in messages.
+
+    Raises:
+        FileWriteError: It cannot be made.
+    """
     missing: list[Path] = []
     with _refused(path):
         while not folder.exists():

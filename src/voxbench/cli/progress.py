@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
 
 class Lines:
     """What is told while something runs; a line each, which stays."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, status: Status | None = None) -> None:
+        self._console, self._status = console, status
 
     def __call__(self, line: object) -> None:
         """Tell one thing, as its ``str`` has it."""
         self._console.print(str(line), markup=False, highlight=self._console.is_terminal, soft_wrap=True)
+
+    def doing(self, what: str) -> None:
+        """Change what the sign of life says, where there is one."""
+        if self._status is not None:
+            self._status.update(what)
 
 
 @contextmanager
@@ -37,8 +43,8 @@ def lines(doing: str) -> Iterator[Lines]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    with console.status(doing):
-        yield Lines(console)
+    with console.status(doing) as status:
+        yield Lines(console, status)
 
 
 def table(rows: dict[str, str]) -> None:

@@ -57,10 +57,10 @@ def _results(
 
     futures = {client.submit(attempt, job, kept[job.key], pure=False): job for job in jobs}
     for future in as_completed(futures):
-        error = future.exception()
-        if error is not None and not isinstance(error, KilledWorker):
-            raise error
-        yield futures[future], None if error is not None else future.result()
+        try:
+            yield futures[future], future.result()
+        except KilledWorker:  # also when it died after this case, before its result was fetched
+            yield futures[future], None
         future.release()
 
 
@@ -80,7 +80,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address="",
+                dashboard_address=None,  # pyright: ignore[reportArgumentType]  (its own hint is too narrow)
                 silence_logs=logging.CRITICAL,
                 env=_environment(workers),
             ) as cluster,

@@ -6,8 +6,9 @@ our scores.json: what was scored (version, settings, hashes) and the same quanti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ from voxbench.challenges.lumbarsr.scoring import (
     summary,
     worst_scores,
 )
+from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.errors import FileReadError, GridMismatchError, InputError, NotFiniteError
-from voxbench.io import read_volume, sha256, write_json, write_table
+from voxbench.io import read_volume, write_json, write_table
+from voxbench.jobs import Job, Outcome, Record
 from voxbench.metrics.bone_contrast import BoneContrast
+from voxbench.metrics.scores import Metric
 
 FILES = (
     "detailed_metrics.csv",
@@ -40,6 +44,8 @@ FILES = (
     "scores.json",
 )
 """What is written: four files in the official layout, then two of ours."""
+
+_HIGHER = ("psnr", "ssim", "ncc")
 
 Row = dict[str, Any]
 
@@ -54,33 +60,71 @@ class LumbarsrEvaluation(Config):
     allow_missing: bool = Field(default=False, description="Score unusable predictions by the worst values.")
 
 
-@dataclass(frozen=True)
-class ScoredCase:
+def jobs(predictions: Path, references: Path, settings: LumbarsrEvaluation) -> tuple[Job, ...]:
+    """One job per sample and sequence.
+
+    Args:
+        predictions: Folder that holds the method's folder.
+        references: Folder holding RegisteredData/ and BoneMask/.
+        settings: What is scored, and how.
+
+    Raises:
+        FileReadError: A reference, or (if that is not allowed) a prediction, is missing; all of them are named.
+    """
+    cases = cases_of(settings.samples, settings.sequences)
+    _require(references, [case.reference(references) for case in cases], "references")
+    if not settings.allow_missing:
+        _require(predictions, [case.prediction(predictions, settings.method) for case in cases], "predictions")
+    made = []
+    for case in cases:
+        inputs = {"reference": case.reference(references), "prediction": case.prediction(predictions, settings.method)}
+        bone = _bone_file(case, references)
+        inputs |= {"bone_mask": bone} if bone is not None else {}
+        decides = {"fast_ssim": settings.fast_ssim, "allow_missing": settings.allow_missing, "numpy": np.__version__}
+        made.append(Job(case.key, partial(score_case, case, predictions, references, settings), inputs, decides))
+    return tuple(made)
+
+
+def score_case(case: Case, predictions: Path, references: Path, settings: LumbarsrEvaluation) -> Record:
     """The numbers of one case.
 
-    Attributes:
-        case: Sample and sequence.
-        scores: Mask, window, quantity.
-        contrast: Columns of the local bone contrast.
-        about: What scores.json says of it.
-        missing: Why the prediction could not be used; empty if it could.
+    Returns:
+        ``sample``, ``sequence``, ``scores`` (mask, window, quantity), ``contrast`` (columns of the local bone contrast),
+        ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the reason if there
+        was no usable prediction.
+
+    Raises:
+        FileReadError: A volume is missing or damaged.
+        GridMismatchError: A prediction or bone mask has another shape than the micro-CT.
+        NotFiniteError: A volume holds NaN or infinity.
     """
+    reference = _read(case, case.reference(references))
+    bone_file = _bone_file(case, references)
+    bone = None if bone_file is None else _read(case, bone_file, reference.shape) > 0
+    record: Record = {"sample": case.sample, "sequence": case.sequence}
+    record["about"] = {"bone_mask": "non_air" if bone_file is None else bone_file.name}
+    try:
+        prediction = _read(case, case.prediction(predictions, settings.method), reference.shape)
+    except InputError as error:
+        if not settings.allow_missing:
+            raise
+        own = contrast(reference, non_air(reference, reference) if bone is None else bone)
+        worst = official_contrast(own, BoneContrast(0.0, 0.0, 0))
+        record |= {"scores": {mode: worst_scores() for mode in MODES}, "contrast": worst}
+        return record | {"missing": str(error).splitlines()[0]}
+    return _score(record, (reference, prediction), bone, settings.fast_ssim)
 
-    case: Case
-    scores: Mapping[str, Mapping[str, Mapping[str, float]]]
-    contrast: Mapping[str, float | int]
-    about: Mapping[str, Any]
-    missing: str = ""
 
-    def __str__(self) -> str:
-        """One line: the bone window of the bone mask and of everything."""
-        if self.missing:
-            return f"{self.case.key}  worst values: {self.missing}"
-        full, bone = self.scores["full"]["bone"], self.scores["bone_mask"]["bone"]
-        return (
-            f"{self.case.key}  PSNR {full['psnr']:.2f} (bone mask {bone['psnr']:.2f}) dB"
-            f"  SSIM {full['ssim']:.4f}  MAE {full['mae']:.4f}  LBC ratio {self.contrast['lbc_ratio']:.3f}"
-        )
+def line(record: Record) -> str:
+    """One line: the bone window of the bone mask and of everything."""
+    key = f"{record['sample']} {record['sequence']}"
+    if "missing" in record:
+        return f"{key}  worst values: {record['missing']}"
+    full, bone = record["scores"]["full"]["bone"], record["scores"]["bone_mask"]["bone"]
+    return (
+        f"{key}  PSNR {full['psnr']:.2f} (bone mask {bone['psnr']:.2f}) dB"
+        f"  SSIM {full['ssim']:.4f}  MAE {full['mae']:.4f}  LBC ratio {record['contrast']['lbc_ratio']:.3f}"
+    )
 
 
 @dataclass(frozen=True)
@@ -89,24 +133,24 @@ class Evaluation:
 
     Attributes:
         settings: What was scored, and how.
-        cases: Their numbers.
+        outcomes: What came of each case; all have a record.
     """
 
     settings: LumbarsrEvaluation
-    cases: tuple[ScoredCase, ...]
+    outcomes: tuple[Outcome, ...]
 
     @property
     def counted(self) -> str:
         """How many of the cases had a prediction that could be used."""
-        return f"{sum(not case.missing for case in self.cases)} of {len(self.cases)} scored"
+        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
 
     def rows(self, quantities: Sequence[str]) -> list[Row]:
         """A row per case, mask and window."""
         return [
-            self._head(scored)
+            self._head(record)
             | {"mode": mode, "window": window}
-            | {q: scored.scores[mode][window][q] for q in quantities}
-            for scored in self.cases
+            | {q: record["scores"][mode][window][q] for q in quantities}
+            for record in self._records()
             for mode in MODES
             for window in WINDOWS
         ]
@@ -127,27 +171,30 @@ class Evaluation:
     def results(self) -> dict[str, Any]:
         """Content of evaluation_results.json."""
         samples: dict[str, Any] = {}
-        for scored in self.cases:
+        for record in self._records():
             windows = {
-                mode: {w: {q: values[q] for q in OFFICIAL} for w, values in scored.scores[mode].items()}
+                mode: {w: {q: values[q] for q in OFFICIAL} for w, values in record["scores"][mode].items()}
                 for mode in MODES
             }
-            samples.setdefault(scored.case.sample, {})[scored.case.sequence] = windows | {"lbc": dict(scored.contrast)}
+            samples.setdefault(record["sample"], {})[record["sequence"]] = windows | {"lbc": record["contrast"]}
         return {self.settings.method: samples}
 
     def scores(self) -> dict[str, Any]:
         """Content of scores.json."""
+        cases = {
+            outcome.key: dict(record["about"])
+            | {"inputs": dict(outcome.inputs)}
+            | ({"worst_values_because": record["missing"]} if "missing" in record else {})
+            for outcome, record in zip(self.outcomes, self._records(), strict=True)
+        }
         return {
             "challenge": "lumbarsr",
             "voxbench": version("voxbench"),
             "numpy": np.__version__,
             "settings": self.settings,
             "scored": self.counted,
-            "cases": {
-                scored.case.key: dict(scored.about)
-                | ({"worst_values_because": scored.missing} if scored.missing else {})
-                for scored in self.cases
-            },
+            "cases": cases,
+            "table": self._table(),
         }
 
     def write(self, folder: Path) -> None:
@@ -158,45 +205,36 @@ class Evaluation:
         """
         write_table(folder / "detailed_metrics.csv", self.rows(OFFICIAL))
         write_table(folder / "summary_metrics.csv", self.summary())
-        contrasts = [self._head(scored) | dict(scored.contrast) for scored in self.cases]
+        contrasts = [self._head(record) | dict(record["contrast"]) for record in self._records()]
         write_table(folder / "lbc_metrics.csv", contrasts)
         write_json(folder / "evaluation_results.json", self.results())
         write_table(folder / "similarity_metrics.csv", self.rows(FURTHER))
         write_json(folder / "scores.json", self.scores())
 
-    def _head(self, scored: ScoredCase) -> Row:
-        return {"method": self.settings.method, "sample": scored.case.sample, "sequence": scored.case.sequence}
+    def _table(self) -> dict[str, Any]:
+        """What runs are ranked by; the quantities by mask and window, and the ratio of local bone contrast."""
+        values: dict[str, dict[str, float]] = {}
+        for outcome, record in zip(self.outcomes, self._records(), strict=True):
+            values[outcome.key] = {
+                f"{q} {mode} {window}": record["scores"][mode][window][q]
+                for q in (*OFFICIAL, *FURTHER)
+                for mode in MODES
+                for window in WINDOWS
+            } | {"lbc_ratio": record["contrast"]["lbc_ratio"]}
+        names = next(iter(values.values()), {})
+        return score_table([_metric(name) for name in names], values)
+
+    def _head(self, record: Record) -> Row:
+        return {"method": self.settings.method, "sample": record["sample"], "sequence": record["sequence"]}
+
+    def _records(self) -> list[Record]:
+        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
 
 
-def evaluate(
-    predictions: Path,
-    references: Path,
-    settings: LumbarsrEvaluation,
-    progress: Callable[[ScoredCase], None] | None = None,
-) -> Evaluation:
-    """Score a method's volumes as the organisers do.
-
-    Args:
-        predictions: Folder that holds the method's folder.
-        references: Folder holding RegisteredData/ and BoneMask/.
-        settings: What is scored, and how.
-        progress: Told after every case.
-
-    Raises:
-        FileReadError: A reference or a prediction is missing (all of them are named) or damaged.
-        GridMismatchError: A prediction or bone mask has another shape than the micro-CT.
-        NotFiniteError: A volume holds NaN or infinity.
-    """
-    cases = cases_of(settings.samples, settings.sequences)
-    _require(references, [case.reference(references) for case in cases], "references")
-    if not settings.allow_missing:
-        _require(predictions, [case.prediction(predictions, settings.method) for case in cases], "predictions")
-    scored = []
-    for one in _scored(cases, predictions, references, settings):
-        scored.append(one)
-        if progress is not None:
-            progress(one)
-    return Evaluation(settings, tuple(scored))
+def _metric(name: str) -> Metric:
+    quantity = name.split()[0]
+    higher = quantity in _HIGHER or quantity == "lbc_ratio"
+    return Metric(name, "higher" if higher else "lower", "dB" if quantity == "psnr" else "")
 
 
 def _require(root: Path, paths: Sequence[Path], what: str) -> None:
@@ -215,58 +253,23 @@ def _require(root: Path, paths: Sequence[Path], what: str) -> None:
         )
 
 
-def _scored(
-    cases: Sequence[Case], predictions: Path, references: Path, settings: LumbarsrEvaluation
-) -> Iterator[ScoredCase]:
-    """The cases one after another; a sample's micro-CT is read once."""
-    sample, reference = "", np.empty((0, 0, 0))
-    for case in cases:
-        if case.sample != sample:
-            del reference
-            sample, reference = case.sample, _read(case, case.reference(references))
-        path = case.prediction(predictions, settings.method)
-        try:
-            prediction, missing = _read(case, path, reference.shape), ""
-        except InputError as error:
-            if not settings.allow_missing:
-                raise
-            prediction, missing = None, str(error).splitlines()[0]
-        about: dict[str, Any] = {"reference": sha256(case.reference(references))}
-        about |= {"worst_values_because": missing} if prediction is None else {"prediction": sha256(path)}
-        bone, source = _bone_mask(case, references, reference.shape)
-        about["bone_mask"] = source
-        yield _score(case, reference, prediction, bone, (about, missing, settings.fast_ssim))
-
-
-def _score(
-    case: Case,
-    reference: np.ndarray,
-    prediction: np.ndarray | None,
-    bone: np.ndarray | None,
-    notes: tuple[dict[str, Any], str, bool],
-) -> ScoredCase:
-    """The numbers of one case, or the worst ones where there is no prediction."""
-    about, missing, fast = notes
-    air = non_air(reference, reference if prediction is None else prediction)
+def _score(record: Record, images: tuple[np.ndarray, np.ndarray], bone: np.ndarray | None, fast: bool) -> Record:
+    """The record with the numbers of a micro-CT and a prediction."""
+    reference, prediction = images
+    air = non_air(reference, prediction)
     bone = air if bone is None else bone
-    own = contrast(reference, bone)
-    if prediction is None:
-        scores = {mode: worst_scores() for mode in MODES}
-        return ScoredCase(case, scores, official_contrast(own, BoneContrast(0.0, 0.0, 0)), about, missing)
     scores, exact = {}, {}
     for mode, mask in (("full", None), ("non_air", air), ("bone_mask", bone)):
         scores[mode], exact[mode] = official_scores(reference, prediction, mask, fast)
-    about |= {"voxels": {"full": reference.size, "non_air": int(air.sum()), "bone_mask": int(bone.sum())}}
-    return ScoredCase(case, scores, official_contrast(own, contrast(prediction, bone)), about | {"float64": exact})
+    voxels = {"full": reference.size, "non_air": int(air.sum()), "bone_mask": int(bone.sum())}
+    about = record["about"] | {"voxels": voxels, "float64": exact}
+    found = official_contrast(contrast(reference, bone), contrast(prediction, bone))
+    return record | {"scores": scores, "contrast": found, "about": about}
 
 
-def _bone_mask(case: Case, references: Path, shape: tuple[int, ...]) -> tuple[np.ndarray | None, dict[str, str] | str]:
-    """The sequence's mask, else the micro-CT's, else none (non-air is taken then); and which it was."""
-    for path in case.bone_masks(references):
-        if path.is_file():
-            mask = _read(case, path, shape) > 0
-            return mask, {"file": path.name, "sha256": sha256(path)}
-    return None, "non_air"
+def _bone_file(case: Case, references: Path) -> Path | None:
+    """The sequence's mask, else the micro-CT's, else none (non-air is taken then)."""
+    return next((path for path in case.bone_masks(references) if path.is_file()), None)
 
 
 def _read(case: Case, path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:

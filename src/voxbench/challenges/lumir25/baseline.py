@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from voxbench.challenges.lumir25.cases import Pair, unique_pairs
-from voxbench.challenges.lumir25.evaluation import make_folder
+from voxbench.challenges.lumir25.folders import make_folder
 from voxbench.config import Config
 from voxbench.errors import FileReadError, UsageError, VoxbenchError
 from voxbench.geometry import DisplacementField

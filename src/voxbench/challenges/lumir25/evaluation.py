@@ -7,140 +7,207 @@ labels and landmarks that were lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
-from voxbench.challenges.lumir25.cases import EvaluationConfig, Pair, Part, with_parts
+from voxbench.challenges.lumir25.cases import EvaluationConfig, Metric, Pair, Part, with_parts
 from voxbench.challenges.lumir25.fields import read_field
-from voxbench.challenges.lumir25.scoring import (
-    UNIT,
-    Result,
-    WarpedLabels,
-    aggregate,
-    nan_mean,
-    official_dice,
-    official_hd95,
-    official_ndv,
-    official_sdlogj,
-    official_tre,
-)
-from voxbench.errors import FileReadError, FileWriteError, GridMismatchError
-from voxbench.geometry import LabelMap
-from voxbench.io import read_labels, read_volume, sha256, write_json
-from voxbench.metrics import Diffeomorphism, landmark_errors
+from voxbench.challenges.lumir25.measures import Measured, measure, worst
+from voxbench.challenges.lumir25.scoring import Result, aggregate
+from voxbench.challenges.tables import score_table
+from voxbench.config import Config
+from voxbench.errors import FileReadError, InputError
+from voxbench.io import sha256, write_json
+from voxbench.io.tables import plain
+from voxbench.jobs import Job, Outcome, Record
+from voxbench.metrics import scores
 
 EVAL_VERSION = "3.0"
+FILES = ("metrics.json", "scores.json")
+"""What is written: the official file, then ours."""
 _DICE_OF_PART: dict[Part, str] = {"in-domain": "ID_dice", "out-of-domain": "OOD_dice", "multimodal": "MM_dice"}
+_UNITS: dict[Metric, str] = {"ndv": "%", "hd95": "voxels", "tre": "voxels"}
 
 Cases = dict[str, dict[str, Result]]
-Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Both files.
+class Lumir25Evaluation(Config):
+    """How fields are scored, beyond what the organisers' configurations say."""
 
-    Attributes:
-        metrics: Content of metrics.json, in the official layout.
-        scores: Content of scores.json.
-    """
-
-    metrics: Mapping[str, Any]
-    scores: Mapping[str, Any]
-
-    def write(self, out: Path, force: bool = False) -> None:
-        """Write metrics.json and scores.json into a folder.
-
-        Raises:
-            FileWriteError: One of them is there and ``force`` is not given, or they cannot be written.
-        """
-        refuse_existing([out / "metrics.json", out / "scores.json"], force)
-        make_folder(out)
-        write_json(out / "metrics.json", self.metrics)
-        write_json(out / "scores.json", self.scores)
+    allow_missing: bool = Field(default=False, description="Score unusable predictions by the worst values.")
 
 
-@dataclass
-class _Case:
-    """One pair on the way through its metrics; what is read is read once."""
-
-    pair: Pair
-    config: EvaluationConfig
-    references: Path
-    displacement: np.ndarray
-    official: dict[str, Result] = field(default_factory=dict)
-    honest: dict[str, Any] = field(default_factory=dict)
-    _labels: dict[str, tuple[WarpedLabels, tuple[float, float, float]]] = field(default_factory=dict)
-
-    def labels(self, destination: str) -> tuple[WarpedLabels, tuple[float, float, float]]:
-        """The pair's label or landmark maps and the fixed one's spacing, mm."""
-        if destination not in self._labels:
-            fixed, moving = (
-                read_labels(
-                    self.pair.beside(which, self.references, destination)
-                    if destination == "labels"
-                    else self.pair.landmarks(which, self.references, destination)
-                )
-                for which in ("fixed", "moving")
-            )
-            self.require_shape(fixed, destination)
-            spacing = tuple(float(s) for s in np.round(fixed.grid.spacing, 6))
-            warped = WarpedLabels(fixed.array, moving.array, self.displacement)
-            self._labels[destination] = (warped, (spacing[0], spacing[1], spacing[2]))
-        return self._labels[destination]
-
-    def require_shape(self, fixed: LabelMap, what: str) -> None:
-        """Refuse a reference of another shape than the field."""
-        if fixed.array.shape != self.displacement.shape[1:]:
-            raise GridMismatchError(
-                f"{self.pair.key}: the fixed image's {what} and the field differ in shape\n"
-                f"  {what}  {fixed.array.shape}\n  field   {self.displacement.shape[1:]}"
-            )
-
-
-def evaluate(
-    predictions: Path, references: Path, configs: Sequence[EvaluationConfig], progress: Progress | None = None
-) -> Evaluation:
-    """Score the fields of a folder as the organisers do.
-
-    A pair that several configurations name is scored by each; as in the official script the later one's result
-    replaces the earlier one's, all metrics of it.
+def jobs(
+    predictions: Path, references: Path, configs: Sequence[EvaluationConfig], settings: Lumir25Evaluation
+) -> tuple[Job, ...]:
+    """One job per configuration and pair.
 
     Args:
         predictions: Folder of displacement files.
         references: Folder holding imagesVal/, labelsVal/, landmarksVal/.
         configs: The evaluation configurations, in order.
-        progress: Told after every case.
+        settings: How, beyond them.
 
     Raises:
-        FileReadError: A field is missing (all missing ones are named), or a reference is.
-        GridMismatchError: A field has a wrong shape; the pair is named.
-        NotFiniteError: A field holds NaN or infinity; the pair is named.
+        FileReadError: A field is missing and that is not allowed; all missing ones are named.
     """
-    require_fields(predictions, [pair for config in configs for pair in config.pairs])
-    parts = with_parts(configs)
-    per_config: list[Cases] = []
-    honest: dict[str, dict[str, Any]] = {}
-    for config, part in zip(configs, parts, strict=True):
-        cases: Cases = {}
-        for case in _scored(predictions, references, config):
-            cases[case.pair.key] = case.official
-            honest.setdefault(case.pair.key, {}).update(part=part, **case.honest)
-            if progress is not None:
-                progress(_line(case))
-        per_config.append(cases)
-    metrics = {
-        "name": configs[-1].name,
-        "aggregates": _aggregates(per_config, parts),
-        "cases": _merged(per_config),
-        "eval_version": EVAL_VERSION,
-    }
-    return Evaluation(metrics, _scores(predictions, configs, parts, honest))
+    if not settings.allow_missing:
+        require_fields(predictions, [pair for config in configs for pair in config.pairs])
+    made = []
+    for config, keys in zip(configs, job_keys(configs), strict=True):
+        decides = plain({"methods": config.methods, "shape": config.expected_shape, "masked": config.masked})
+        for pair, key in keys.items():
+            work = partial(score_case, pair, config, (predictions, references), settings)
+            inputs = {"prediction": predictions / pair.field_name} | _references(pair, config, references)
+            made.append(Job(key, work, inputs, decides | {"allow_missing": settings.allow_missing}))
+    return tuple(made)
+
+
+def job_keys(configs: Sequence[EvaluationConfig]) -> tuple[dict[Pair, str], ...]:
+    """What each pair of each configuration is called: its official key, and which configuration if several have it."""
+    times: dict[str, int] = {}
+    for pair in (pair for config in configs for pair in dict.fromkeys(config.pairs)):
+        times[pair.key] = times.get(pair.key, 0) + 1
+    return tuple(
+        {
+            pair: pair.key if times[pair.key] == 1 else f"{pair.key} ({number}: {config.path.stem})"
+            for pair in dict.fromkeys(config.pairs)
+        }
+        for number, config in enumerate(configs, 1)
+    )
+
+
+def score_case(pair: Pair, config: EvaluationConfig, folders: tuple[Path, Path], settings: Lumir25Evaluation) -> Record:
+    """The numbers of one pair under one configuration.
+
+    Args:
+        pair: The pair.
+        config: What is measured.
+        folders: Of the predictions and of the references.
+        settings: How, beyond the configuration.
+
+    Returns:
+        ``case``, ``official`` (by the configuration's names ``mean`` and ``detailed``), ``honest``, and ``missing`` with
+        the reason if there was no usable field.
+
+    Raises:
+        FileReadError: The field or a reference is missing or damaged.
+        GridMismatchError: The field has a wrong shape.
+        NotFiniteError: The field holds NaN or infinity.
+    """
+    predictions, references = folders
+    try:
+        field = read_field(predictions / pair.field_name, config.expected_shape, pair.key)
+    except InputError as error:
+        if not settings.allow_missing:
+            raise
+        return {
+            "case": pair.key,
+            "official": worst(config.methods),
+            "honest": {},
+            "missing": str(error).splitlines()[0],
+        }
+    measured = measure(Measured(pair, config.masked, references, field), config.methods)
+    return {"case": pair.key, "official": measured.official, "honest": measured.honest}
+
+
+def line(record: Record) -> str:
+    """One line: the mean of every metric."""
+    if "missing" in record:
+        return f"{record['case']}  worst values: {record['missing']}"
+    values = "  ".join(f"{name} {result['mean']:.4g}" for name, result in record["official"].items())
+    return f"{record['case']}  {values}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All pairs of all configurations.
+
+    A pair that several configurations name is scored by each; as in the official script the later one's result replaces
+    the earlier one's, all metrics of it.
+
+    Attributes:
+        configs: What was measured, in order.
+        settings: How.
+        outcomes: What came of each job; all have a record.
+    """
+
+    configs: tuple[EvaluationConfig, ...]
+    settings: Lumir25Evaluation
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def counted(self) -> str:
+        """How many of the cases had a field that could be used."""
+        records = [outcome.record for outcome in self.outcomes if outcome.record is not None]
+        return f"{sum('missing' not in record for record in records)} of {len(records)} scored"
+
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json, in the official layout."""
+        per_config = self._per_config()
+        return {
+            "name": self.configs[-1].name,
+            "aggregates": _aggregates(per_config, with_parts(self.configs)),
+            "cases": _merged(per_config),
+            "eval_version": EVAL_VERSION,
+        }
+
+    def scores(self) -> dict[str, Any]:
+        """Content of scores.json."""
+        parts = with_parts(self.configs)
+        found = {outcome.key: outcome for outcome in self.outcomes}
+        cases: dict[str, Any] = {}
+        for keys, part in zip(job_keys(self.configs), parts, strict=True):
+            for pair, key in keys.items():
+                record = found[key].record or {}
+                said = cases.setdefault(pair.key, {"inputs": {}})
+                said |= {"part": part} | record["honest"]
+                said["inputs"] |= found[key].inputs
+                if "missing" in record:
+                    said["worst_values_because"] = record["missing"]
+        return {
+            "challenge": "lumir25",
+            "voxbench": version("voxbench"),
+            "numpy": np.__version__,
+            "settings": self.settings,
+            "configs": [
+                {"file": config.path.name, "sha256": sha256(config.path), "part": part, "cases": len(config.pairs)}
+                for config, part in zip(self.configs, parts, strict=True)
+            ],
+            "scored": self.counted,
+            "cases": cases,
+            "table": self._table(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write metrics.json and scores.json into a folder that exists.
+
+        Raises:
+            FileWriteError: They cannot be written.
+        """
+        write_json(folder / "metrics.json", self.metrics())
+        write_json(folder / "scores.json", self.scores())
+
+    def _per_config(self) -> list[Cases]:
+        found = {outcome.key: outcome.record or {} for outcome in self.outcomes}
+        return [{pair.key: found[key]["official"] for pair, key in keys.items()} for keys in job_keys(self.configs)]
+
+    def _table(self) -> dict[str, Any]:
+        """What runs are ranked by: the official means."""
+        cases = _merged(self._per_config())
+        metrics: dict[str, scores.Metric] = {}
+        for method in (method for config in self.configs for method in config.methods):
+            better = "higher" if method.metric == "dice" else "lower"
+            metrics[method.name] = scores.Metric(method.name, better, _UNITS.get(method.metric, ""))
+        means = {key: {name: result["mean"] for name, result in case.items()} for key, case in cases.items()}
+        return score_table(list(metrics.values()), means)
 
 
 def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
@@ -155,100 +222,24 @@ def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
         raise FileReadError(
             f"{folder}: {len(missing)} of {len(names)} displacement fields are missing; nothing is evaluated\n  "
             + "\n  ".join(missing)
-            + "\n  provide all of them: voxbench predict lumir25"
+            + "\n  provide all of them (voxbench predict lumir25), or give --allow-missing to score them by the worst values"
         )
 
 
-def refuse_existing(paths: Sequence[Path], force: bool) -> None:
-    """Refuse to overwrite.
-
-    Raises:
-        FileWriteError: One of the files exists and ``force`` is not given.
-    """
-    there = [str(path) for path in paths if path.exists()]
-    if there and not force:
-        raise FileWriteError(f"{', '.join(there)}: already there; give --force to replace, or another --out")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        FileWriteError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileWriteError(f"{folder}: the folder cannot be made: {error.strerror or error}") from error
-
-
-def _scored(predictions: Path, references: Path, config: EvaluationConfig) -> Iterator[_Case]:
-    """The cases of one configuration, one after another."""
-    for pair in config.pairs:
-        displacement = read_field(predictions / pair.field_name, config.expected_shape, pair.key)
-        case = _Case(pair, config, references, displacement)
-        for method in config.methods:
-            _MEASURES[method.metric](case, method)
-        yield case
-
-
-def _measure_ndv(case: _Case, method: Any) -> None:
-    image = read_volume(case.pair.image("fixed", case.references))
-    if image.array.shape != case.displacement.shape[1:]:
-        raise GridMismatchError(
-            f"{case.pair.key}: the fixed image and the field differ in shape\n"
-            f"  image  {image.array.shape}\n  field  {case.displacement.shape[1:]}"
-        )
-    case.official[method.name], measured = official_ndv(case.displacement, image.array)
-    case.honest.update(_regularity(measured))
-
-
-def _measure_dice(case: _Case, method: Any) -> None:
-    labels, _ = case.labels("labels")
-    result = case.official[method.name] = official_dice(labels, method.labels)
-    values = np.array([v for i, v in zip(method.labels, result["detailed"], strict=True) if i != 0])
-    lost = labels.lost(method.labels)
-    case.honest.update(dice_without_background=nan_mean(values), lost_labels=lost)
-
-
-def _measure_hd95(case: _Case, method: Any) -> None:
-    labels, spacing = case.labels("labels")
-    result = case.official[method.name] = official_hd95(labels, method.labels)
-    in_mm = result if spacing == UNIT else official_hd95(labels, method.labels, spacing)
-    values = np.array([v for i, v in zip(method.labels, in_mm["detailed"], strict=True) if i != 0])
-    case.honest.update(hd95_mm_without_background=nan_mean(values), spacing_mm=spacing)
-
-
-def _measure_tre(case: _Case, method: Any) -> None:
-    labels, spacing = case.labels(method.destination)
-    case.official[method.name] = official_tre(labels)
-    errors = landmark_errors(labels.fixed, labels.warped, spacing=spacing)
-    case.honest.update(tre_mm=errors.mean, lost_landmarks=errors.lost, spacing_mm=spacing)
-
-
-def _measure_sdlogj(case: _Case, method: Any) -> None:
-    mask = None
-    mask_path = case.pair.beside("fixed", case.references, "masks")
-    if case.config.masked and mask_path.exists():  # without the file the official script goes on without a mask
-        mask = read_labels(mask_path).mask()
-    case.official[method.name], case.official["num_foldings"] = official_sdlogj(case.displacement, mask)
-
-
-_MEASURES: dict[str, Callable[[_Case, Any], None]] = {
-    "ndv": _measure_ndv,
-    "dice": _measure_dice,
-    "hd95": _measure_hd95,
-    "tre": _measure_tre,
-    "sdlogj": _measure_sdlogj,
-}
-
-
-def _regularity(measured: Diffeomorphism) -> dict[str, Any]:
-    return {
-        "non_diffeomorphic_volume_percent": measured.volume_percent,
-        "folded_voxels": measured.folded,
-        "folded_percent": measured.folded_percent,
-    }
+def _references(pair: Pair, config: EvaluationConfig, root: Path) -> dict[str, Path]:
+    """The reference files that the configuration's metrics read."""
+    files: dict[str, Path] = {}
+    for method in config.methods:
+        if method.metric == "ndv":
+            files["fixed image"] = pair.image("fixed", root)
+        elif method.metric in ("dice", "hd95"):
+            files |= {f"{which} labels": pair.beside(which, root, "labels") for which in ("fixed", "moving")}
+        elif method.metric == "tre":
+            where = method.destination
+            files |= {f"{which} {where}": pair.landmarks(which, root, where) for which in ("fixed", "moving")}
+        elif config.masked and (mask := pair.beside("fixed", root, "masks")).exists():
+            files["mask"] = mask
+    return files
 
 
 def _merged(per_config: Sequence[Cases]) -> Cases:
@@ -272,25 +263,3 @@ def _aggregates(per_config: Sequence[Cases], parts: Sequence[Part | None]) -> di
         if means:
             aggregates[name] = aggregate(means)
     return aggregates
-
-
-def _scores(
-    predictions: Path, configs: Sequence[EvaluationConfig], parts: Sequence[Part | None], cases: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What scores.json says."""
-    names = dict.fromkeys(pair.field_name for config in configs for pair in config.pairs)
-    return {
-        "challenge": "lumir25",
-        "voxbench": version("voxbench"),
-        "configs": [
-            {"file": config.path.name, "sha256": sha256(config.path), "part": part, "cases": len(config.pairs)}
-            for config, part in zip(configs, parts, strict=True)
-        ],
-        "predictions": {name: sha256(predictions / name) for name in names},
-        "cases": cases,
-    }
-
-
-def _line(case: _Case) -> str:
-    values = "  ".join(f"{name} {result['mean']:.4g}" for name, result in case.official.items())
-    return f"{case.pair.key}  {values}"

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from voxbench.challenges.lumir25.cases import Dataset, EvaluationConfig, Pair, unique_pairs
-from voxbench.challenges.lumir25.evaluation import refuse_existing
 from voxbench.challenges.lumir25.fields import Shape4, planar
+from voxbench.challenges.lumir25.folders import refuse_existing
 from voxbench.errors import FileReadError, InputError, UsageError, VoxbenchError
 from voxbench.geometry import DisplacementField, Grid
 from voxbench.io import atomic, write_displacement

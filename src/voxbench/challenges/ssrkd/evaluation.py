@@ -17,10 +17,12 @@ from pydantic import Field
 
 from voxbench.challenges.ssrkd.cases import BONES, find_cases, mesh_file, missing_files, read_bone
 from voxbench.challenges.ssrkd.scoring import OFFICIAL_POINTS, PUBLISHED, SURFACE, score_bone, worst_bone
+from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import write_json, write_table
 from voxbench.jobs import Job, Outcome, Record
+from voxbench.metrics.scores import Metric
 
 FILES = ("results.csv", "bones.csv", "scores.json")
 """What is written: the official table, then two files of ours."""
@@ -148,6 +150,7 @@ class Evaluation:
                 outcome.key: dict(record) | {"inputs": dict(outcome.inputs)}
                 for outcome, record in zip(self.outcomes, self._records(), strict=True)
             },
+            "table": self._table(),
         }
 
     def write(self, folder: Path) -> None:
@@ -160,6 +163,17 @@ class Evaluation:
         write_table(folder / "bones.csv", self.bones())
         write_json(folder / "scores.json", self.scores())
 
+    def _table(self) -> dict[str, Any]:
+        """What runs are ranked by: every quantity as the mean of the four bones (NaN if one is), then bone by bone."""
+        names = PUBLISHED + SURFACE
+        values: dict[str, dict[str, float]] = {}
+        for outcome, record in zip(self.outcomes, self._records(), strict=True):
+            bones = record["bones"]
+            own = {name: float(np.mean([bones[bone][name] for bone in BONES])) for name in names}
+            values[outcome.key] = own | {f"{name} {bone}": bones[bone][name] for name in names for bone in BONES}
+        shown = [*names, *(f"{name} {bone}" for name in names for bone in BONES)]
+        return score_table([_metric(name) for name in shown], values)
+
     def _means(self, name: str) -> Iterator[tuple[str, tuple[float, int]]]:
         """Of each bone the mean and how many are undefined; last the average of the four means."""
         of_bones = [_mean([record["bones"][bone][name] for record in self._records()]) for bone in BONES]
@@ -168,6 +182,10 @@ class Evaluation:
 
     def _records(self) -> list[Record]:
         return [outcome.record for outcome in self.outcomes if outcome.record is not None]
+
+
+def _metric(name: str) -> Metric:
+    return Metric(name, "higher") if name.startswith("dsc") else Metric(name, "lower", "mm")
 
 
 def _scored(case: str, bone: str, meshes: tuple[Any, Any], how: tuple[SsrkdEvaluation, int]) -> dict[str, Any]:

@@ -1,0 +1,121 @@
+"""What every ``voxbench evaluate`` does around its challenge's own numbers: run, tell, resume, keep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxbench.cli.output import make_folders, require_free_folder, result_folder
+from voxbench.cli.progress import Lines, lines
+from voxbench.errors import FileWriteError
+from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all, run
+from voxbench.jobs.record import FOLDER
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A place for results, and a way to the outcomes they are made from.
+
+    Attributes:
+        folder: Where to write the results; they appear in --out when all is done.
+        manner: How cases are run.
+    """
+
+    folder: Path
+    manner: Manner
+
+    def outcomes(self, jobs: Sequence[Job], line: Callable[[Record], str]) -> tuple[Outcome, ...]:
+        """Score all cases, a line on stderr for each as it comes.
+
+        Args:
+            jobs: The cases.
+            line: What to say of a case's record.
+
+        Raises:
+            JobError: Cases failed; each is named with its reason. What the others left is kept for the next start.
+        """
+        assert self.manner.records is not None
+        with lines(f"scoring, {len(jobs)} cases") as tell:
+            outcomes = run(jobs, self.manner, _Teller(tell, line, len(jobs)))
+        done = sum(outcome.record is not None for outcome in outcomes)
+        kept = f"; no results are written; the other {done} are kept for the next start" if done else ""
+        require_all(outcomes, kept)
+        self.manner.records.drop_others(job.key for job in jobs)
+        return outcomes
+
+
+@contextmanager
+def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -> Iterator[Scoring]:
+    """Prepare --out: a new folder, an empty one, or one that an earlier run of the same evaluation left.
+
+    What is known of each case is kept in ``cases/`` below it, so that a second start does only what is new. The results
+    themselves appear, or replace older ones, when the block succeeds.
+
+    Args:
+        out: The folder.
+        challenge: Whose evaluation.
+        files: Every file a run may leave.
+        manner: How cases are run; ``afresh`` also allows a folder with other things in it. Its records are set here.
+
+    Raises:
+        FileWriteError: The folder holds something else and ``afresh`` is not set, or it cannot be written.
+    """
+    out = Path(os.path.abspath(out))  # noqa: PTH100  (resolve() would follow a link at the end)
+    records = Records(out / FOLDER)
+    ours = records.kind
+    if ours is not None and ours != challenge and not manner.afresh:
+        raise FileWriteError(
+            f"{out}: holds the results of another evaluation\n  there   {ours}\n  wanted  {challenge}\n"
+            "  give another folder, or --force to replace them"
+        )
+    require_free_folder(out, manner.afresh or ours is not None)
+    made = make_folders(out, out)
+    fresh = not records.folder.exists()
+    try:
+        records.open(challenge)
+        with result_folder(out, files, force=True) as folder:
+            yield Scoring(folder, Manner(manner.workers, manner.scheduler, records, manner.afresh))
+        made.clear()
+    finally:
+        if fresh and records.folder.exists() and not _cases(records.folder):
+            shutil.rmtree(records.folder, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+class _Teller:
+    """Tells of each outcome: how many of how many, what, and how long the rest may take."""
+
+    def __init__(self, tell: Lines, line: Callable[[Record], str], total: int) -> None:
+        self._tell, self._line, self._total = tell, line, total
+        self._count = self._computed = 0
+        self._start = time.perf_counter()
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._count += 1
+        self._computed += not outcome.reused
+        said = f"{outcome.key}  failed: {outcome.error.splitlines()[0]}"
+        if outcome.record is not None:
+            said = self._line(outcome.record) + ("  (kept)" if outcome.reused else "")
+        self._tell(f"[{self._count:{len(str(self._total))}}/{self._total}] {said}")
+        left = self._total - self._count
+        if left and self._computed:
+            seconds = left * (time.perf_counter() - self._start) / self._computed
+            self._tell.doing(f"scoring, {left} of {self._total} left, about {_spoken(seconds)}")
+
+
+def _cases(folder: Path) -> list[Path]:
+    """The files of single cases."""
+    return [path for path in folder.iterdir() if path.name != "run.json"]
+
+
+def _spoken(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
