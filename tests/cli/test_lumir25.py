@@ -48,9 +48,12 @@ def test_from_data_set_to_checked_submission(data, capsys):
     assert json.loads(printed.out)["aggregates"]["DSC"]["mean"] == 0.5
     assert json.loads((data / "scores/metrics.json").read_text()) == json.loads(printed.out)
     assert "DSC" in printed.err
+    run(evaluate, *words, "--out", data / "scores")
+    assert "(kept)" in capsys.readouterr().err
     with pytest.raises(FileWriteError, match="--force"):
-        run(evaluate, *words, "--out", data / "scores")
+        run(evaluate, *words, "--out", data / "fields")
     run(evaluate, *words, "--out", data / "scores", "--force")
+    assert "(kept)" not in capsys.readouterr().err
 
     pairs = ("--dataset-json", data / "LUMIR25_dataset.json", "--config", data / "config.json")
     run(submit, "--predictions", data / "fields", *pairs, "--out", data / "entry.zip")

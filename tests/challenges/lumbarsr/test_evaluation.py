@@ -10,10 +10,10 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from voxbench.challenges.lumbarsr.cases import Case
-from voxbench.challenges.lumbarsr.evaluation import FILES, LumbarsrEvaluation, evaluate
+from voxbench.challenges.lumbarsr.evaluation import FILES, LumbarsrEvaluation, evaluate, line
 from voxbench.challenges.lumbarsr.scoring import official_contrast, official_scores
 from voxbench.cli import evaluate as verb
-from voxbench.errors import FileReadError, FileWriteError, GridMismatchError, InputError, NotFiniteError, UsageError
+from voxbench.errors import FileReadError, FileWriteError, InputError, JobError, UsageError
 from voxbench.geometry import Grid, Volume
 from voxbench.io import write_volume
 from voxbench.metrics.bone_contrast import BoneContrast
@@ -151,7 +151,7 @@ def test_the_command_writes_the_official_tables(data, capsys):
     printed = capsys.readouterr()
     assert json.loads(printed.out)["scored"] == "1 of 1 scored"
     assert "1 of 1 scored" in printed.err
-    assert sorted(path.name for path in (data / "out").iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in (data / "out").iterdir()) == sorted((*FILES, "cases"))
     detailed = rows(data / "out/detailed_metrics.csv")
     assert list(detailed[0]) == ["method", "sample", "sequence", "mode", "window", "psnr", "ssim", "mae"]
     assert [(row["mode"], row["window"]) for row in detailed] == [
@@ -170,9 +170,15 @@ def test_the_command_writes_the_official_tables(data, capsys):
     assert list(rows(data / "out/similarity_metrics.csv")[0])[-3:] == ["ncc", "rmse", "nrmse"]
     results = json.loads((data / "out/evaluation_results.json").read_text())
     assert results["unet"]["Lumbar_26"][SEQUENCE]["bone_mask"]["bone"]["psnr"] == float(detailed[7]["psnr"])
-    with pytest.raises(FileWriteError, match="--force"):
-        run(*words(data))
+    run(*words(data))
+    assert "(kept)" in capsys.readouterr().err
     run(*words(data, "--force"))
+    assert "(kept)" not in capsys.readouterr().err
+    assert rows(data / "out/detailed_metrics.csv") == detailed
+    (data / "else").mkdir()
+    (data / "else/file").write_text("x")
+    with pytest.raises(FileWriteError, match="--force"):
+        run(*words(data)[:7], data / "else", *words(data)[8:])
 
 
 def test_missing_predictions_are_all_named_or_get_the_worst_values(data):
@@ -180,13 +186,13 @@ def test_missing_predictions_are_all_named_or_get_the_worst_values(data):
     with pytest.raises(FileReadError, match=f"1 of 2 predictions.*\n  unet/Lumbar_26/Lumbar26_{OTHER}_unet"):
         evaluate(data / "results", data, both)
     told = []
-    found = evaluate(data / "results", data, both.model_copy(update={"allow_missing": True}), told.append)
+    found = evaluate(data / "results", data, both.model_copy(update={"allow_missing": True}), told=told.append)
     assert found.counted == "1 of 2 scored"
-    assert "worst values" in str(told[1])
+    assert "worst values" in line(told[1].record)
     worst = found.rows(("psnr", "ssim", "mae", "nrmse"))[-1]
     assert (worst["psnr"], worst["ssim"], worst["mae"], worst["nrmse"]) == (0, -1, 1, np.inf)
-    assert found.cases[1].contrast["lbc_pred_db"] == -np.inf
-    assert found.cases[1].about["bone_mask"] == "non_air"
+    assert found.outcomes[1].record["contrast"]["lbc_pred_db"] == -np.inf
+    assert found.outcomes[1].record["about"]["bone_mask"] == "non_air"
 
 
 def test_references_must_be_there(data):
@@ -197,13 +203,13 @@ def test_references_must_be_there(data):
 def test_bad_volumes_are_named_with_case_and_file(data):
     path = CASE.prediction(data / "results", "unet")
     save(path, np.zeros((3, 4, 5), np.int16))
-    with pytest.raises(GridMismatchError, match=f"{CASE.key}: .*{path.name}"):
+    with pytest.raises(JobError, match=f"{CASE.key}: .*{path.name}"):
         evaluate(data / "results", data, settings())
     save(path, np.full(SHAPE, np.nan, np.float32))
-    with pytest.raises(NotFiniteError, match=CASE.key):
+    with pytest.raises(JobError, match=CASE.key):
         evaluate(data / "results", data, settings())
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(FileReadError, match=CASE.key):
+    with pytest.raises(JobError, match=CASE.key):
         evaluate(data / "results", data, settings())
     assert evaluate(data / "results", data, settings(allow_missing=True)).counted == "0 of 1 scored"
 
@@ -212,7 +218,7 @@ def test_the_target_s_bone_mask_stands_in(data):
     own, instead = CASE.bone_masks(data)
     own.rename(instead)
     found = evaluate(data / "results", data, settings())
-    assert found.cases[0].about["bone_mask"]["file"] == instead.name
+    assert found.outcomes[0].record["about"]["bone_mask"] == instead.name
 
 
 def test_sequences_and_samples_that_do_not_exist_are_misuse(data):

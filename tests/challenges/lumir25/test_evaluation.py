@@ -10,8 +10,8 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.distance import cdist
 
 from voxbench.challenges.lumir25.cases import read_config
-from voxbench.challenges.lumir25.evaluation import evaluate
-from voxbench.errors import FileReadError, FileWriteError, GridMismatchError, NotFiniteError
+from voxbench.challenges.lumir25.evaluation import Lumir25Evaluation, evaluate, line
+from voxbench.errors import FileReadError, JobError
 from voxbench.metrics.surface_elements import element_areas
 
 SHAPE = (9, 10, 8)
@@ -131,7 +131,7 @@ def four_configs(world):
 
 
 def test_every_number_of_metrics_json_is_that_of_the_definitions(world):
-    found = evaluate(world.predictions, world.root, four_configs(world)).metrics
+    found = evaluate((world.predictions, world.root), four_configs(world)).metrics()
     cases = {
         "3455_0000<--3454_0000": slow_case(world, "disp_3455_3454", *FIRST),
         "3456_0000<--3455_0000": slow_case(world, "disp_3456_3455", *SECOND),
@@ -163,14 +163,14 @@ def test_every_number_of_metrics_json_is_that_of_the_definitions(world):
 
 
 def test_tre_is_in_voxels_and_its_30_is_the_70_percent_quantile(world):
-    found = evaluate(world.predictions, world.root, [read_config(world.config("c.json", [FIRST, SECOND], LANDMARKS))])
+    found = evaluate((world.predictions, world.root), [read_config(world.config("c.json", [FIRST, SECOND], LANDMARKS))])
     slow = [slow_case(world, *args)["TRE_lm"] for args in (("disp_3455_3454", *FIRST), ("disp_3456_3455", *SECOND))]
-    means = [case["TRE_lm"]["mean"] for case in found.metrics["cases"].values()]
+    means = [case["TRE_lm"]["mean"] for case in found.metrics()["cases"].values()]
     assert means == pytest.approx(slow, rel=1e-14)
-    assert found.metrics["aggregates"]["TRE_lm"]["30"] == pytest.approx(np.quantile(slow, 0.7))
-    assert "ID_dice" not in found.metrics["aggregates"]
-    honest = found.scores["cases"]["3455_0000<--3454_0000"]
-    assert honest["spacing_mm"] == (1.0, 1.0, 2.0)
+    assert found.metrics()["aggregates"]["TRE_lm"]["30"] == pytest.approx(np.quantile(slow, 0.7))
+    assert "ID_dice" not in found.metrics()["aggregates"]
+    honest = found.scores()["cases"]["3455_0000<--3454_0000"]
+    assert honest["spacing_mm"] == [1.0, 1.0, 2.0]
     assert honest["tre_mm"] > means[0]
 
 
@@ -179,8 +179,8 @@ def test_a_label_lost_only_by_the_warp_scores_0_and_infinity(world):
     far[0] = 100
     world.predict("disp_3455_3454", far)
     config = read_config(world.config("c.json", [FIRST, SECOND], [*SEGMENTATION, LANDMARKS[1]]))
-    evaluation = evaluate(world.predictions, world.root, [config])
-    case = evaluation.metrics["cases"]["3455_0000<--3454_0000"]
+    evaluation = evaluate((world.predictions, world.root), [config])
+    case = evaluation.metrics()["cases"]["3455_0000<--3454_0000"]
     assert case["DSC"]["detailed"][1:5] == [0.0] * 4
     assert case["HD95"]["detailed"][1:5] == [float("inf")] * 4
     assert np.isnan(case["DSC"]["detailed"][5])
@@ -190,10 +190,11 @@ def test_a_label_lost_only_by_the_warp_scores_0_and_infinity(world):
     assert np.isfinite(case["HD95"]["detailed"][0])
     assert case["HD95"]["mean"] == float("inf")
     assert np.isnan(case["TRE_lm"]["mean"])
-    assert np.isnan(evaluation.metrics["aggregates"]["TRE_lm"]["mean"])
-    honest = evaluation.scores["cases"]["3455_0000<--3454_0000"]
-    assert honest["lost_labels"] == (1, 2, 3, 5)
-    assert honest["lost_landmarks"] == (1, 2, 3)
+    assert np.isnan(evaluation.metrics()["aggregates"]["TRE_lm"]["mean"])
+    honest = evaluation.scores()["cases"]["3455_0000<--3454_0000"]
+    assert honest["lost_labels"] == [1, 2, 3, 5]
+    assert honest["lost_landmarks"] == [1, 2, 3]
+    (world.root / "out").mkdir()
     evaluation.write(world.root / "out")
     text = (world.root / "out" / "metrics.json").read_text()
     assert "Infinity" in text
@@ -203,7 +204,7 @@ def test_a_label_lost_only_by_the_warp_scores_0_and_infinity(world):
 def test_no_displacement_between_an_image_and_itself_is_perfect(world):
     world.predict("disp_3454_3454", np.zeros((3, *SHAPE), np.float32))
     config = read_config(world.config("c.json", [(("3454",), ("3454",))], [*SEGMENTATION, LANDMARKS[1]]))
-    case = evaluate(world.predictions, world.root, [config]).metrics["cases"]["3454_0000<--3454_0000"]
+    case = evaluate((world.predictions, world.root), [config]).metrics()["cases"]["3454_0000<--3454_0000"]
     assert {name: result["mean"] for name, result in case.items()} == {
         "Non-diffeomorphic Volumes": 0.0,
         "DSC": 1.0,
@@ -229,28 +230,33 @@ def test_sdlogj_shifts_crops_and_never_counts_a_folding(world):
     gradient = np.stack([np.stack(np.gradient(u[a])) for a in range(3)])
     determinant = np.linalg.det(np.moveaxis(gradient, (0, 1), (-2, -1)) + np.eye(3))[2:-2, 2:-2, 2:-2]
     logs = np.log(np.clip(determinant + 3, 1e-9, 1e9))
-    plain = evaluate(world.predictions, world.root, [read_config(config)]).metrics["cases"]["3455_0000<--3454_0000"]
+    plain = evaluate((world.predictions, world.root), [read_config(config)]).metrics()["cases"]["3455_0000<--3454_0000"]
     assert plain["SDlogJ"]["mean"] == pytest.approx(logs.std(), rel=1e-12)
     assert plain["num_foldings"] == {"mean": 0.0, "detailed": 0.0}
     mask = (np.random.default_rng(5).random(SHAPE) < 0.5).astype(np.uint8)
     (world.root / "masksVal").mkdir()
     nib.save(nib.Nifti1Image(mask, np.diag([1.0, 1.0, 2.0, 1.0])), world.root / "masksVal/LUMIRMRI_3455_0000.nii.gz")
-    masked = evaluate(world.predictions, world.root, [read_config(config)]).metrics["cases"]["3455_0000<--3454_0000"]
+    masked = evaluate((world.predictions, world.root), [read_config(config)]).metrics()["cases"][
+        "3455_0000<--3454_0000"
+    ]
     assert masked["SDlogJ"]["mean"] == pytest.approx(logs[mask[2:-2, 2:-2, 2:-2] > 0].std(), rel=1e-12)
 
 
 def test_four_configurations_without_telling_names_are_taken_in_the_official_order(world):
     configs = [read_config(world.config(f"c{n}.json", [FIRST], SEGMENTATION)) for n in range(4)]
     assert {"ID_dice", "OOD_dice", "MM_dice"} <= set(
-        evaluate(world.predictions, world.root, configs).metrics["aggregates"]
+        evaluate((world.predictions, world.root), configs).metrics()["aggregates"]
     )
 
 
 def test_progress_names_every_case(world):
-    lines = []
-    evaluate(world.predictions, world.root, four_configs(world), lines.append)
-    assert len(lines) == 5
-    assert lines[0].startswith("3456_0000<--3455_0000  Non-diffeomorphic Volumes ")
+    told = []
+    evaluate((world.predictions, world.root), four_configs(world), told=told.append)
+    assert len(told) == 5
+    assert line(told[0].record).startswith("3456_0000<--3455_0000  Non-diffeomorphic Volumes ")
+    # The pair that two configurations name is two jobs.
+    assert told[0].key == "3456_0000<--3455_0000 (1: LUMIR25_VAL_LUMIR24_Landmark_evaluation_config)"
+    assert told[1].key == "3455_0000<--3454_0000"
 
 
 # ---- refusals -----------------------------------------------------------------------------------------------------
@@ -260,7 +266,7 @@ def test_missing_fields_are_all_named_and_nothing_is_evaluated(world):
     for name in ("disp_4023_0000_3454_0002", "disp_3455_3454"):
         (world.predictions / f"{name}.nii.gz").unlink()
     with pytest.raises(FileReadError, match="2 of 4") as refused:
-        evaluate(world.predictions, world.root, four_configs(world))
+        evaluate((world.predictions, world.root), four_configs(world))
     assert "disp_4023_0000_3454_0002.nii.gz" in str(refused.value)
     assert "disp_3455_3454.nii.gz" in str(refused.value)
 
@@ -268,34 +274,48 @@ def test_missing_fields_are_all_named_and_nothing_is_evaluated(world):
 @pytest.mark.parametrize("shape", [(9, 10, 7, 3), (10, 9, 8, 3), (9, 10, 8), (9, 10, 8, 1, 3), (9, 10, 8, 2)])
 def test_a_field_of_another_shape_is_refused_by_pair(world, shape):
     nib.save(nib.Nifti1Image(np.zeros(shape, np.float32), np.eye(4)), world.predictions / "disp_3455_3454.nii.gz")
-    with pytest.raises(GridMismatchError, match=r"3455_0000<--3454_0000.*wrong shape") as refused:
-        evaluate(world.predictions, world.root, four_configs(world)[1:2])
+    with pytest.raises(JobError, match=r"(?s)3455_0000<--3454_0000.*wrong shape") as refused:
+        evaluate((world.predictions, world.root), four_configs(world)[1:2])
     assert "9 x 10 x 8 x 3" in str(refused.value)
 
 
 def test_a_field_with_nan_is_refused_by_pair(world):
     world.fields["disp_3455_3454"][0, 0, 0, 0] = np.nan
     world.predict("disp_3455_3454", world.fields["disp_3455_3454"])
-    with pytest.raises(NotFiniteError, match="3455_0000<--3454_0000"):
-        evaluate(world.predictions, world.root, four_configs(world)[1:2])
+    with pytest.raises(JobError, match="3455_0000<--3454_0000"):
+        evaluate((world.predictions, world.root), four_configs(world)[1:2])
 
 
 def test_a_reference_of_another_shape_or_a_missing_one_is_refused(world):
     path = world.root / "labelsVal/LUMIRMRI_3455_0000.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((9, 10, 9), np.uint8), np.eye(4)), path)
-    with pytest.raises(GridMismatchError, match="labels"):
-        evaluate(world.predictions, world.root, four_configs(world)[1:2])
+    with pytest.raises(JobError, match="labels"):
+        evaluate((world.predictions, world.root), four_configs(world)[1:2])
     path.unlink()
-    with pytest.raises(FileReadError, match="LUMIRMRI_3455_0000"):
-        evaluate(world.predictions, world.root, four_configs(world)[1:2])
+    with pytest.raises(JobError, match="LUMIRMRI_3455_0000"):
+        evaluate((world.predictions, world.root), four_configs(world)[1:2])
 
 
-def test_results_are_not_overwritten_without_force(world):
-    evaluation = evaluate(world.predictions, world.root, four_configs(world))
-    evaluation.write(world.root / "out")
-    with pytest.raises(FileWriteError, match="--force"):
-        evaluation.write(world.root / "out")
-    evaluation.write(world.root / "out", force=True)
-    scores = json.loads((world.root / "out/scores.json").read_text())
+def test_a_missing_field_can_be_given_the_worst_values_and_is_counted(world):
+    (world.predictions / "disp_3455_3454.nii.gz").unlink()
+    config = read_config(world.config("c.json", [FIRST, SECOND], [*SEGMENTATION, LANDMARKS[1]]))
+    found = evaluate((world.predictions, world.root), [config], Lumir25Evaluation(allow_missing=True))
+    assert found.counted == "1 of 2 scored"
+    case = found.metrics()["cases"]["3455_0000<--3454_0000"]
+    means = {name: result["mean"] for name, result in case.items()}
+    assert means == {"Non-diffeomorphic Volumes": 100.0, "DSC": 0.0, "HD95": np.inf, "TRE_lm": np.inf}
+    assert case["DSC"]["detailed"] == [0.0] * len(LABELS)
+    assert "disp_3455_3454" in found.scores()["cases"]["3455_0000<--3454_0000"]["worst_values_because"]
+
+
+def test_scores_json_names_parts_hashes_and_the_values_to_rank_by(world):
+    found = evaluate((world.predictions, world.root), four_configs(world))
+    scores = found.scores()
     assert [config["part"] for config in scores["configs"]] == ["landmarks", "in-domain", "out-of-domain", "multimodal"]
-    assert set(scores["predictions"]) == {f"{stem}.nii.gz" for stem in world.fields}
+    assert all(len(case["inputs"]["prediction"]) == 64 for case in scores["cases"].values())
+    assert set(scores["cases"]["3456_0000<--3455_0000"]["inputs"]) == {
+        "prediction", "fixed image", "fixed landmarks", "moving landmarks", "fixed labels", "moving labels"
+    }  # fmt: skip
+    table = scores["table"]
+    assert (table["DSC"]["better"], table["HD95"]["better"], table["HD95"]["unit"]) == ("higher", "lower", "voxels")
+    assert table["DSC"]["values"] == {key: case["DSC"]["mean"] for key, case in found.metrics()["cases"].items()}

@@ -31,7 +31,7 @@ from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.errors import FileReadError, GridMismatchError, InputError, NotFiniteError
 from voxbench.io import read_volume, write_json, write_table
-from voxbench.jobs import Job, Outcome, Record
+from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
 from voxbench.metrics.bone_contrast import BoneContrast
 from voxbench.metrics.scores import Metric
 
@@ -89,8 +89,8 @@ def score_case(case: Case, predictions: Path, references: Path, settings: Lumbar
     """The numbers of one case.
 
     Returns:
-        ``sample``, ``sequence``, ``scores`` (mask, window, quantity), ``contrast`` (columns of the local bone contrast),
-        ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the reason if there
+        ``sample``, ``sequence``, ``scores`` (mask, window, quantity), ``contrast`` (columns of the local bone
+        contrast), ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the reason if there
         was no usable prediction.
 
     Raises:
@@ -229,6 +229,31 @@ class Evaluation:
 
     def _records(self) -> list[Record]:
         return [outcome.record for outcome in self.outcomes if outcome.record is not None]
+
+
+def evaluate(
+    predictions: Path,
+    references: Path,
+    settings: LumbarsrEvaluation,
+    manner: Manner = Manner(),
+    told: Told | None = None,
+) -> Evaluation:
+    """Score a method's volumes as the organisers do.
+
+    Args:
+        predictions: Folder that holds the method's folder.
+        references: Folder holding RegisteredData/ and BoneMask/.
+        settings: What is scored, and how.
+        manner: How the cases are run.
+        told: Told of each outcome as it comes.
+
+    Raises:
+        FileReadError: A reference, or (if that is not allowed) a prediction, is missing; all of them are named.
+        JobError: Cases failed; each is named with its reason.
+    """
+    outcomes = run(jobs(predictions, references, settings), manner, told)
+    require_all(outcomes)
+    return Evaluation(settings, outcomes)
 
 
 def _metric(name: str) -> Metric:

@@ -26,7 +26,7 @@ from voxbench.config import Config
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import sha256, write_json
 from voxbench.io.tables import plain
-from voxbench.jobs import Job, Outcome, Record
+from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
 from voxbench.metrics import scores
 
 EVAL_VERSION = "3.0"
@@ -94,8 +94,8 @@ def score_case(pair: Pair, config: EvaluationConfig, folders: tuple[Path, Path],
         settings: How, beyond the configuration.
 
     Returns:
-        ``case``, ``official`` (by the configuration's names ``mean`` and ``detailed``), ``honest``, and ``missing`` with
-        the reason if there was no usable field.
+        ``case``, ``official`` (by the configuration's names ``mean`` and ``detailed``), ``honest``, and ``missing``
+        with the reason if there was no usable field.
 
     Raises:
         FileReadError: The field or a reference is missing or damaged.
@@ -210,6 +210,31 @@ class Evaluation:
         return score_table(list(metrics.values()), means)
 
 
+def evaluate(
+    folders: tuple[Path, Path],
+    configs: Sequence[EvaluationConfig],
+    settings: Lumir25Evaluation = Lumir25Evaluation(),
+    manner: Manner = Manner(),
+    told: Told | None = None,
+) -> Evaluation:
+    """Score the fields of a folder as the organisers do.
+
+    Args:
+        folders: Of the predictions (displacement files) and of the references (imagesVal/, labelsVal/, landmarksVal/).
+        configs: The evaluation configurations, in order.
+        settings: How, beyond them.
+        manner: How the cases are run.
+        told: Told of each outcome as it comes.
+
+    Raises:
+        FileReadError: A field is missing and that is not allowed; all missing ones are named.
+        JobError: Cases failed; each is named with its reason.
+    """
+    outcomes = run(jobs(*folders, configs, settings), manner, told)
+    require_all(outcomes)
+    return Evaluation(tuple(configs), settings, outcomes)
+
+
 def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
     """Refuse a folder that lacks fields.
 
@@ -222,7 +247,8 @@ def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
         raise FileReadError(
             f"{folder}: {len(missing)} of {len(names)} displacement fields are missing; nothing is evaluated\n  "
             + "\n  ".join(missing)
-            + "\n  provide all of them (voxbench predict lumir25), or give --allow-missing to score them by the worst values"
+            + "\n  provide all of them (voxbench predict lumir25), "
+            "or give --allow-missing to score them by the worst values"
         )
 
 

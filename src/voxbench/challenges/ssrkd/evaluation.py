@@ -21,7 +21,7 @@ from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import write_json, write_table
-from voxbench.jobs import Job, Outcome, Record
+from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
 from voxbench.metrics.scores import Metric
 
 FILES = ("results.csv", "bones.csv", "scores.json")
@@ -182,6 +182,31 @@ class Evaluation:
 
     def _records(self) -> list[Record]:
         return [outcome.record for outcome in self.outcomes if outcome.record is not None]
+
+
+def evaluate(
+    predictions: Path,
+    references: Path,
+    settings: SsrkdEvaluation = SsrkdEvaluation(),
+    manner: Manner = Manner(),
+    told: Told | None = None,
+) -> Evaluation:
+    """Score a folder of meshes as the organisers do, and exactly.
+
+    Args:
+        predictions: Folder of CASE/sub_0.obj to sub_3.obj.
+        references: Folder of the same layout.
+        settings: How they are scored.
+        manner: How the cases are run.
+        told: Told of each outcome as it comes.
+
+    Raises:
+        FileReadError: A mesh is missing among the references, or (if that is not allowed) among the predictions.
+        JobError: Cases failed; each is named with its reason.
+    """
+    outcomes = run(jobs(predictions, references, settings), manner, told)
+    require_all(outcomes)
+    return Evaluation(settings, outcomes)
 
 
 def _metric(name: str) -> Metric:
