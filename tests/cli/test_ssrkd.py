@@ -28,7 +28,12 @@ def words(tmp_path):
 def test_a_run_leaves_its_files_a_table_and_a_line_per_case(voxbench, words, tmp_path):
     done = voxbench(*words, "--out", tmp_path / "out", "--json", *QUICK)
     assert done.code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bones.csv", "results.csv", "scores.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "bones.csv",
+        "cases",
+        "results.csv",
+        "scores.json",
+    ]
     scores = json.loads(done.out)
     assert scores == json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["settings"]["points"] == 50
@@ -83,9 +88,15 @@ def test_a_damaged_mesh_is_named_and_nothing_is_left(voxbench, words, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_results_are_replaced_only_when_forced(voxbench, words, tmp_path):
+def test_a_second_start_keeps_what_is_unchanged_and_other_folders_need_force(voxbench, words, tmp_path):
     assert voxbench(*words, "--out", tmp_path / "out", *QUICK).code == 0
-    refused = voxbench(*words, "--out", tmp_path / "out", *QUICK)
+    again = voxbench(*words, "--out", tmp_path / "out", *QUICK)
+    assert again.code == 0
+    assert "(kept)" in again.err
+    afresh = voxbench(*words, "--out", tmp_path / "out", "--force", *QUICK)
+    assert "(kept)" not in afresh.err
+    other = voxbench(*words, "--out", tmp_path / "out", *QUICK, "--seed", 1)
+    assert "(kept)" not in other.err
+    refused = voxbench(*words, "--out", tmp_path / "references", *QUICK)
     assert refused.code == 1
     assert "--force" in refused.err
-    assert voxbench(*words, "--out", tmp_path / "out", "--force", *QUICK).code == 0

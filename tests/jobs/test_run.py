@@ -141,11 +141,15 @@ def test_two_cases_of_one_name_and_no_workers_are_refused(jobs):
 
 
 def test_processes_give_the_same_as_one_and_a_killed_one_costs_only_its_case(jobs, tmp_path):
-    mixed = [*jobs, Job("killed", partial(dies, tmp_path)), Job("killed once", partial(dies_once, tmp_path / "flag"))]
-    outcomes = run(mixed, Manner(workers=2))
+    outcomes = run([*jobs, Job("killed", partial(dies, tmp_path))], Manner(workers=2))
     assert [o.record["value"] for o in outcomes[:4]] == [0, 2, 4, 6]
     assert "died twice" in outcomes[4].error
-    assert outcomes[5].record == {"value": 1}
+
+
+def test_a_case_killed_once_is_tried_again_alone(jobs, tmp_path):
+    outcomes = run([Job("killed once", partial(dies_once, tmp_path / "flag")), *jobs], Manner(workers=2))
+    assert outcomes[0].record == {"value": 1}
+    assert [o.record["value"] for o in outcomes[1:]] == [0, 2, 4, 6]
 
 
 def test_a_scheduler_that_is_not_there_is_named(jobs, monkeypatch):

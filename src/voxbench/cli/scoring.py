@@ -83,7 +83,7 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
             yield Scoring(folder, Manner(manner.workers, manner.scheduler, records, manner.afresh))
         made.clear()
     finally:
-        if fresh and records.folder.exists() and not _cases(records.folder):
+        if fresh and not records.any_done():
             shutil.rmtree(records.folder, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):
@@ -101,19 +101,15 @@ class _Teller:
     def __call__(self, outcome: Outcome) -> None:
         self._count += 1
         self._computed += not outcome.reused
-        said = f"{outcome.key}  failed: {outcome.error.splitlines()[0]}"
-        if outcome.record is not None:
+        if outcome.record is None:
+            said = f"{outcome.key}  failed: {outcome.error.splitlines()[0]}"
+        else:
             said = self._line(outcome.record) + ("  (kept)" if outcome.reused else "")
         self._tell(f"[{self._count:{len(str(self._total))}}/{self._total}] {said}")
         left = self._total - self._count
         if left and self._computed:
             seconds = left * (time.perf_counter() - self._start) / self._computed
             self._tell.doing(f"scoring, {left} of {self._total} left, about {_spoken(seconds)}")
-
-
-def _cases(folder: Path) -> list[Path]:
-    """The files of single cases."""
-    return [path for path in folder.iterdir() if path.name != "run.json"]
 
 
 def _spoken(seconds: float) -> str:

@@ -65,6 +65,10 @@ class Records:
         about |= {"fingerprint": fingerprint, "inputs": outcome.inputs, "seconds": round(outcome.seconds, 3)}
         write_json(self.path(outcome.key), about | said)
 
+    def any_done(self) -> bool:
+        """Whether any case on file was done."""
+        return any(read_json(path).get("status") == "done" for path in self.folder.glob("*.json"))
+
     def drop_others(self, keys: Iterable[str]) -> None:
         """Remove the files of cases that are no longer asked for."""
         wanted = {self.path(key).name for key in keys} | {_RUN}

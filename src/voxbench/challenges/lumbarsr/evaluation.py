@@ -90,8 +90,8 @@ def score_case(case: Case, predictions: Path, references: Path, settings: Lumbar
 
     Returns:
         ``sample``, ``sequence``, ``scores`` (mask, window, quantity), ``contrast`` (columns of the local bone
-        contrast), ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the reason if there
-        was no usable prediction.
+        contrast), ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the
+        reason if there was no usable prediction.
 
     Raises:
         FileReadError: A volume is missing or damaged.

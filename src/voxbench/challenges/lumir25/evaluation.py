@@ -207,7 +207,8 @@ class Evaluation:
             better = "higher" if method.metric == "dice" else "lower"
             metrics[method.name] = scores.Metric(method.name, better, _UNITS.get(method.metric, ""))
         means = {key: {name: result["mean"] for name, result in case.items()} for key, case in cases.items()}
-        return score_table(list(metrics.values()), means)
+        there = {name for values in means.values() for name in values}
+        return score_table([metric for name, metric in metrics.items() if name in there], means)
 
 
 def evaluate(
