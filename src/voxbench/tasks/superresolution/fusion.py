@@ -1,0 +1,211 @@
+"""One fine volume from all sequences of a sample."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from voxbench.config import Config
+from voxbench.errors import InputError, UsageError
+from voxbench.geometry import Grid, Volume
+from voxbench.tasks.superresolution.confidence import leverage
+from voxbench.tasks.superresolution.estimate import estimated_blurs
+from voxbench.tasks.superresolution.observation import Observation, SequenceBlur, noise_level, observe
+from voxbench.tasks.superresolution.solver import LEAST_HU, Prior, Problem, Step, descend
+
+BYTES_PER_VOXEL = 72
+"""Working memory of the solver."""
+
+
+class FusionConfig(Config):
+    """Joint reconstruction of one fine volume from several sequences."""
+
+    blurs: tuple[SequenceBlur, ...] = Field(default=(), description="One per sequence; none: found from the data.")
+    noise: tuple[float, ...] = Field(default=(), description="Standard deviation per sequence, HU; none: measured.")
+    edge: float = Field(default=100.0, gt=0, description="Trust in the prior, HU per voxel: larger, less smooth.")
+    knee: float = Field(default=20.0, gt=0, description="Differences of neighbours below this are noise, HU.")
+    steps: int = Field(default=8, ge=1, description="Most outer steps.")
+    inner: int = Field(default=5, ge=1, description="Conjugate-gradient steps in each.")
+    discrepancy: float = Field(default=1.0, ge=0, description="Stop when the residual is this many times the noise.")
+    tolerance: float = Field(default=1e-3, ge=0, description="Stop when the objective falls by less than this share.")
+    memory_gb: float = Field(default=1.5, gt=0, description="Working memory; sets the size of the slabs.")
+    overlap: int = Field(default=16, ge=0, description="Voxels by which slabs overlap on each side.")
+    probes: int = Field(default=1, ge=0, description="Random probes of the confidence map; 0: no map.")
+    whole_numbers: bool = Field(default=False, description="Give int16 HU (half the memory) instead of float32.")
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What was found from the data, or given.
+
+    Attributes:
+        blurs: Per sequence.
+        noise: Standard deviation per sequence, HU.
+        resampled: Whether each sequence was taken as resampled onto the volume's grid (else on its own grid).
+    """
+
+    blurs: tuple[SequenceBlur, ...]
+    noise: tuple[float, ...]
+    resampled: tuple[bool, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """Result of the joint reconstruction.
+
+    Attributes:
+        volume: HU, at least -1024, on the grid asked for.
+        confidence: Share of each voxel that the data fix, 0 to 1, float16 (see ``confidence.leverage``); None if not
+            asked for.
+        history: Objective and residual after every step, of the slab in the middle, which decides when to stop.
+        estimated: Blur and noise per sequence.
+    """
+
+    volume: Volume
+    confidence: Volume | None
+    history: tuple[Step, ...]
+    estimated: Estimated
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A box of the volume and the part of it that is kept.
+
+    Attributes:
+        start: First voxel of the box.
+        stop: One past its last.
+        core_start: First voxel kept.
+        core_stop: One past the last kept.
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+    core_start: tuple[int, int, int]
+    core_stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the box."""
+        first, second, third = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return first, second, third
+
+    @property
+    def kept(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Index of the kept voxels in the volume and in the box."""
+        pairs = list(zip(self.core_start, self.core_stop, self.start, strict=True))
+        return tuple(slice(a, b) for a, b, _ in pairs), tuple(slice(a - s, b - s) for a, b, s in pairs)
+
+
+def slabs(shape: tuple[int, int, int], most: int, overlap: int) -> tuple[Slab, ...]:
+    """Boxes of at most about ``most`` voxels, overlap included, that cover a volume; cut along the longest axes."""
+    parts = [1, 1, 1]
+
+    def widths() -> list[int]:
+        return [-(-n // p) + (2 * overlap if p > 1 else 0) for n, p in zip(shape, parts, strict=True)]
+
+    while np.prod(widths(), dtype=float) > most:
+        cores = [-(-n // p) for n, p in zip(shape, parts, strict=True)]
+        axis = int(np.argmax(cores))
+        if cores[axis] <= max(8, overlap):
+            break
+        parts[axis] += 1
+    return tuple(_slab(shape, parts, index, overlap) for index in itertools.product(*(range(p) for p in parts)))
+
+
+def _slab(shape: tuple[int, int, int], parts: list[int], index: tuple[int, ...], overlap: int) -> Slab:
+    """One of the boxes."""
+    ends = [(n * i // p, n * (i + 1) // p) for n, p, i in zip(shape, parts, index, strict=True)]
+    wide = [(max(0, a - overlap), min(n, b + overlap)) for (a, b), n in zip(ends, shape, strict=True)]
+    (a, d), (b, e), (c, f) = ends
+    (g, j), (h, k), (i, m) = wide
+    return Slab((g, h, i), (j, k, m), (a, b, c), (d, e, f))
+
+
+def fuse(observations: Sequence[Volume], onto: Grid, config: FusionConfig = FusionConfig()) -> Fusion:
+    """The volume of which all sequences are observations: regularised least squares with an edge-preserving prior.
+
+    Minimised is, over x >= -1024 HU, half the sum over sequences of |A x - y|^2 / noise^2 (with fewer samples counted
+    where their noise is correlated) plus a Charbonnier total variation. A sequence whose axes are parallel to the
+    volume's is used on its own grid (best: nothing was interpolated); one that lies on the volume's grid already, as in
+    the challenge's registered data, is taken as interpolated, with -1024 as padding; any other is brought over first
+    by trilinear interpolation. Boxes with overlap are solved one after another; the one in the middle decides how many
+    steps all take: until the residual is what the noise explains (discrepancy principle) or the objective stays.
+
+    Args:
+        observations: Sequences of one sample in one world, HU; arrays may be memory-mapped.
+        onto: Grid of the result, e.g. 105 um.
+        config: Settings.
+
+    Raises:
+        InputError: No sequences, or one that cannot be used.
+        UsageError: ``blurs`` or ``noise`` given for another number of sequences.
+
+    References:
+        M. Elad, A. Feuer, IEEE Trans. Image Process. 6:1646-1658, 1997, doi:10.1109/83.650118
+        S. Farsiu et al., IEEE Trans. Image Process. 13:1327-1344, 2004, doi:10.1109/TIP.2004.834669
+        V. A. Morozov, Soviet Math. Dokl. 7:414-417, 1966 (discrepancy principle)
+    """
+    _check(observations, config)
+    noise = config.noise or tuple(noise_level(v) for v in observations)
+    blurs = config.blurs or estimated_blurs(observations, onto, noise, Prior(config.edge, config.knee))
+    seen = [observe(v, onto, b, n) for v, b, n in zip(observations, blurs, noise, strict=True)]
+    boxes = slabs(onto.shape, int(config.memory_gb * 1e9 / BYTES_PER_VOXEL), config.overlap)
+    volume = np.empty(onto.shape, dtype=np.int16 if config.whole_numbers else np.float32)
+    confidence = np.zeros(onto.shape if config.probes else (1, 1, 1), dtype=np.float16)
+    middle = boxes[len(boxes) // 2]
+    steps, history = config.steps, ()
+    for box in sorted(boxes, key=lambda b: b is not middle):
+        problem, used = local_problem(seen, box.start, box.shape, Prior(config.edge, config.knee))
+        found = problem.start()
+        records = []
+        for found, record in solve(problem, found, used, config, stop=box is middle, most=steps):
+            records.append(record)
+        if box is middle:
+            steps, history = max(1, len(records)), tuple(records)
+        there, here = box.kept
+        volume[there] = np.rint(np.minimum(found[here], 32767)) if config.whole_numbers else found[here]
+        if config.probes:
+            confidence[there] = leverage(problem, found, box.start, config.probes, 2 * config.inner)[here]
+    estimated = Estimated(tuple(blurs), tuple(noise), tuple(o.resampled for o in seen))
+    return Fusion(Volume(volume, onto), Volume(confidence, onto) if config.probes else None, history, estimated)
+
+
+def local_problem(
+    observations: Sequence[Observation], start: tuple[int, int, int], shape: tuple[int, int, int], prior: Prior
+) -> tuple[Problem, list[float]]:
+    """The problem inside a box, and the noise of the sequences that reach into it."""
+    inside = [(o.within(start, shape), o.noise) for o in observations]
+    kept = [(local, noise) for local, noise in inside if local is not None]
+    return Problem(tuple(local for local, _ in kept), prior, shape), [noise for _, noise in kept]
+
+
+def solve(
+    problem: Problem, volume: np.ndarray, noise: list[float], config: FusionConfig, *, stop: bool, most: int
+) -> Iterator[tuple[np.ndarray, Step]]:
+    """Steps of the solver; with ``stop`` only as long as the residual and the objective ask for more."""
+    before = np.inf
+    for _ in range(most):
+        volume, _, step = descend(problem, volume, noise, config.inner)
+        yield volume, step
+        settled = before - step.objective < config.tolerance * abs(step.objective)
+        if stop and (step.residual <= config.discrepancy or settled):
+            return
+        before = step.objective
+
+
+def _check(observations: Sequence[Volume], config: FusionConfig) -> None:
+    """Refuse what cannot be fused."""
+    if not observations:
+        raise InputError("nothing to fuse: no sequence was given\n  give at least one, better four")
+    for index, volume in enumerate(observations):
+        volume.require_usable(f"sequence {index + 1}")
+    for name in ("blurs", "noise"):
+        given = len(getattr(config, name))
+        if given not in (0, len(observations)):
+            raise UsageError(f"{name}: {given} given for {len(observations)} sequences\n  give one each, or none")
+    if any(n <= 0 for n in config.noise):
+        raise UsageError(f"noise: standard deviations are positive, HU; got {config.noise}")
