@@ -19,7 +19,7 @@ from voxbench.geometry import Affine, Grid, Volume, resample
 from voxbench.simulate.slices import slice_weights
 from voxbench.types import FloatImage
 
-PADDING_HU = -1024
+PADDING_HU = -1024.0
 """What CT writes where it measured nothing."""
 NOISE_PITCH_MM = 0.2
 """Noise is made on pixels at most this far apart and read at the scanner's, so that coarse pixels alias it."""
@@ -91,7 +91,7 @@ class Placement:
     """Where the scanner's first voxel falls in the box of the micro-CT.
 
     Attributes:
-        shift: Of the native grid against the box, in native voxels along i, j, k.
+        shift: From 0 to 1, along i, j, k: how far of a native voxel the first one reaches into the box.
     """
 
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -106,12 +106,12 @@ def native_grid(grid: Grid, protocol: Protocol, placement: Placement = CENTRED) 
     Args:
         grid: The micro-CT's grid.
         protocol: Pixel and slice spacing.
-        placement: Shift in native voxels; one more voxel along each axis covers the box still.
+        placement: Shift; one more voxel along each axis keeps the box covered.
     """
     coarse = grid.with_spacing((protocol.pixel_mm, protocol.pixel_mm, protocol.slice_mm))
     if placement == CENTRED:
         return coarse
-    move = Affine.from_parts(np.eye(3), np.asarray(placement.shift, np.float64) - 0.5, "voxel", "voxel")
+    move = Affine.from_parts(np.eye(3), np.asarray(placement.shift, np.float64) - 1, "voxel", "voxel")
     shape = tuple(n + 1 for n in coarse.shape)
     return Grid((shape[0], shape[1], shape[2]), coarse.world_from_voxel @ move)
 
