@@ -60,7 +60,7 @@ def test_a_network_learns_to_beat_its_best_input_and_works_from_its_folder(data,
     from voxbench.tasks.superresolution.learned import load_upscaler
 
     code, out, err = voxbench(
-        *words(data, "unet3d", "--steps", "150", "--learning-rate", "0.002", "--validate-every", "75", "--json")
+        *words(data, "unet3d", "--steps", "300", "--learning-rate", "0.002", "--validate-every", "150", "--json")
     )
     assert code == 0, err
     assert "parameters" in err
