@@ -12,7 +12,7 @@ app = App(name="upscale", help="Bring a CT to a finer grid.")
 
 @app.default
 def run(
-    files: Annotated[tuple[Path, ...], Parameter(help="A CT, or for a method that joins several all of them.")],
+    files: Annotated[list[Path], Parameter(help="A CT, or for a method that joins several all of them.")],
     /,
     *,
     out: Annotated[Path, Parameter(help="The file to write; whole HU if the first CT has them.")],

@@ -156,14 +156,14 @@ def noise_texture(grid: Grid, kernel: Kernel, rng: np.random.Generator) -> Float
     from scipy import fft
 
     fine = [max(1, int(np.ceil(s / NOISE_PITCH_MM - 1e-6))) for s in grid.spacing[:2]]
-    shape = [fft.next_fast_len(n * m + 16) for n, m in zip(grid.shape[:2], fine, strict=True)]
+    shape = [_fast(n * m + 16) for n, m in zip(grid.shape[:2], fine, strict=True)]
     f = _frequency(shape, grid.spacing[:2] / fine)
     gain = np.sqrt(kernel.noise_power(f))
     full = np.sqrt(kernel.noise_power(np.hypot(*_axes(shape, grid.spacing[:2] / fine))))
     gain = (gain / np.sqrt(np.mean(full**2))).astype(np.float32)
     out = np.empty(grid.shape, np.float32)
     for k in range(grid.shape[2]):
-        white = fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
+        white = np.asarray(fft.rfft2(rng.standard_normal(shape, dtype=np.float32)))
         slice_ = np.asarray(fft.irfft2(white * gain, s=shape), np.float32)
         out[:, :, k] = slice_[: grid.shape[0] * fine[0] : fine[0], : grid.shape[1] * fine[1] : fine[1]]
     return out
@@ -188,9 +188,7 @@ def _sampled(slices: np.ndarray, grid: Grid, kernel: Kernel, onto: Grid) -> np.n
 
     spacing = grid.spacing[:2]
     margin = np.ceil(np.maximum(3 / kernel.f50, 2 * onto.spacing[:2]) / spacing).astype(int)
-    width = [
-        (int(m), int(fft.next_fast_len(int(n + 2 * m)) - n - m)) for n, m in zip(grid.shape[:2], margin, strict=True)
-    ]
+    width = [(int(m), _fast(int(n + 2 * m)) - int(n + m)) for n, m in zip(grid.shape[:2], margin, strict=True)]
     shape = [n + a + b for n, (a, b) in zip(grid.shape[:2], width, strict=True)]
     transfer = kernel.transfer(_frequency(shape, spacing)).astype(np.float32)
     here = grid.voxel_from_world @ onto.world_from_voxel
@@ -198,10 +196,17 @@ def _sampled(slices: np.ndarray, grid: Grid, kernel: Kernel, onto: Grid) -> np.n
     places = np.meshgrid(*(first[a] + step[a] * np.arange(onto.shape[a]) for a in (0, 1)), indexing="ij")
     out = np.empty(onto.shape, np.float32)
     for k in range(onto.shape[2]):
-        spectrum = fft.rfft2(np.pad(slices[:, :, k], width, mode="edge")) * transfer
+        spectrum = np.asarray(fft.rfft2(np.pad(slices[:, :, k], width, mode="edge"))) * transfer
         blurred = np.asarray(fft.irfft2(spectrum, s=shape), np.float32)
         out[:, :, k] = map_coordinates(blurred, places, order=3, mode="nearest")
     return out
+
+
+def _fast(length: int) -> int:
+    """The next length whose transform is quick."""
+    from scipy import fft
+
+    return int(fft.next_fast_len(length) or length)
 
 
 def _axes(shape: list[int], spacing: np.ndarray, real: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -58,10 +58,11 @@ def jobs(data: Path, out: Path, settings: LumbarsrPrediction) -> tuple[Job, ...]
     made = []
     for key, wanted, observed in tasks:
         inputs = {case.sequence: _observation(data, case, settings.source) for case in observed}
-        inputs["target"] = _target(data, wanted[0])
+        target = _target(data, wanted[0])
+        inputs |= {"target": target} if target is not None else {}
         work = partial(predict_sample, wanted, observed, (data, out), settings)
         decides = {"method": settings.method, "sequences": [case.sequence for case in wanted]}
-        made.append(Job(key, work, {n: p for n, p in inputs.items() if p is not None}, decides))
+        made.append(Job(key, work, inputs, decides))
     return tuple(made)
 
 

@@ -21,6 +21,8 @@ OFFICIAL_SEQUENCES = ("195X_195Y_1000Z_S", "586X_586Y_1000Z_S")
 OFFICIAL_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(26, 31))
 """The released reference test: 26 to 30; training is 01 to 25."""
 
+TRAINING_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(1, 26))
+
 WINDOWS: dict[str, IntensityWindow] = {
     "raw": IntensityWindow(-1024, 4095),
     "bone": IntensityWindow.centred(400, 1800),

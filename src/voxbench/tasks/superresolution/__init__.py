@@ -1,4 +1,4 @@
-"""Volumes finer than they were measured: interpolation and, beside it, methods that know the scanner."""
+"""What a micro-CT would have shown, from clinical CT: interpolation, and beside it networks (``learned``, torch)."""
 
 from voxbench.tasks.superresolution.interpolate import KERNELS, Kernel, interpolate
 from voxbench.tasks.superresolution.methods import METHODS, Method, method_named

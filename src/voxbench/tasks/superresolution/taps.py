@@ -50,7 +50,9 @@ def prefiltered(image: np.ndarray, kernel: Kernel) -> np.ndarray:
         return image
     from scipy.ndimage import spline_filter
 
-    return np.asarray(spline_filter(image, order=order, output=np.float32, mode="mirror"))
+    coefficients = np.empty_like(image)
+    spline_filter(image, order=order, output=coefficients, mode="mirror")  # pyright: ignore[reportArgumentType]
+    return coefficients
 
 
 def _mirrored(index: np.ndarray, size: int) -> np.ndarray:
