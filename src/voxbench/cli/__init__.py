@@ -18,6 +18,7 @@ VERBS = {
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
+    "morphometry": "Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "simulate": "Make a data set whose truth is known.",

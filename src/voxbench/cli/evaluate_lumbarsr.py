@@ -23,6 +23,8 @@ def lumbarsr(
     sample: Many = None,
     sequence: Many = None,
     fast_ssim: Switch = False,
+    morphometry: Switch = False,
+    threshold: float | None = None,
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -39,6 +41,8 @@ def lumbarsr(
         sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.
+        morphometry: Bone morphometry (BV/TV, Tb.Th, Tb.Sp, Tb.N) in the bone mask, too: bone_morphometry.csv.
+        threshold: HU above which a voxel is bone, with --morphometry; Otsu's of each micro-CT if not given.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
@@ -55,11 +59,15 @@ def lumbarsr(
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
+    if threshold is not None and not morphometry:
+        raise UsageError(f"--threshold {threshold:g} needs --morphometry: no other number knows a threshold")
     settings = LumbarsrEvaluation(
         method=method,
         samples=tuple(sample or OFFICIAL_SAMPLES),
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         fast_ssim=fast_ssim,
+        morphometry=morphometry,
+        threshold=threshold,
         allow_missing=allow_missing,
     )
     try:
@@ -71,7 +79,10 @@ def lumbarsr(
     with scoring(out, "lumbarsr", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)
-    Console(stderr=True, highlight=False).print(_table(evaluation))
+    console = Console(stderr=True, highlight=False)
+    console.print(_table(evaluation))
+    if morphometry:
+        console.print(_bone_table(evaluation))
     if json:
         print(to_json(evaluation.scores()))
 
@@ -88,4 +99,24 @@ def _table(evaluation: Evaluation) -> object:
     for row in evaluation.summary():
         means = f"{row['psnr_mean']:.2f}", f"{row['ssim_mean']:.4f}", f"{row['mae_mean']:.4f}"
         table.add_row(row["sequence"], row["mode"], row["window"], *means)
+    return table
+
+
+def _bone_table(evaluation: Evaluation) -> object:
+    """Bone morphometry for eyes: how far predictions are from the micro-CT."""
+    from rich.table import Table
+
+    from voxbench.challenges.lumbarsr.bones import QUANTITIES
+
+    table = Table(title="bone morphometry, prediction minus micro-CT")
+    for name in ("sequence", "quantity", "claim"):
+        table.add_column(name)
+    for name in ("median", "pairs", "p (exact, one-sided)"):
+        table.add_column(name, justify="right")
+    for sequence, quantities in evaluation.bones().items():
+        for name, row in quantities.items():
+            shown = f"{name}, {QUANTITIES[name]}".rstrip(", ")
+            claim = "below 0" if row["claim"] == "less" else "above 0"
+            numbers = f"{row['median_difference']:+.4g}", str(row["pairs"]), f"{row['p_value']:.4g}"
+            table.add_row(sequence, shown, claim, *numbers)
     return table

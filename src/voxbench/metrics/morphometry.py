@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from voxbench import _core
 from voxbench.errors import EmptyShapeError, GridMismatchError, InputError, NotFiniteError
-from voxbench.types import Image, Mask, Triple
+from voxbench.types import AnyArray, Mask, Triple
 
 ISOTROPIC = 1e-3
 """Largest relative difference of the spacings that counts as none."""
@@ -51,7 +51,8 @@ class BoneMorphometry:
         trabecular_separation: Tb.Sp by sphere fitting in what is not bone.
         distance_thickness: Twice the mean distance over all bone voxels (its mean), a smaller number than Tb.Th.
         distance_separation: The same of what is not bone.
-        skeleton_thickness: Twice the mean distance over the skeleton of the bone; None if it was not asked for.
+        skeleton_thickness: Twice the mean distance over the skeleton of the bone (Lee's thinning); NaN where thinning
+            leaves nothing, None if it was not asked for.
         skeleton_separation: The same of what is not bone.
     """
 
@@ -81,7 +82,7 @@ class BoneMorphometry:
 
 
 def bone_morphometry(
-    bone: Mask, spacing: Triple, region: Mask | None = None, skeletons: bool = False
+    bone: Mask, spacing: Triple, region: Bool[np.ndarray, "*region"] | None = None, skeletons: bool = False
 ) -> BoneMorphometry:
     """BV/TV, Tb.Th, Tb.Sp and, from them, Tb.N, of a bone in a region.
 
@@ -108,6 +109,9 @@ def bone_morphometry(
     total = bone.size if region is None else int(region.sum())
     if total == 0:
         raise EmptyShapeError("the region of interest is empty: there is nothing to measure")
+    if region is not None:
+        box = _box(region)
+        bone, region = bone[box], region[box]
     solid = bone if region is None else bone & region
     count = int(solid.sum())
     fitted, halved, thinned = _phase(solid, side, skeletons)
@@ -152,7 +156,7 @@ def squared_distances(phase: Mask) -> Float32[np.ndarray, "i j k"]:
     return np.ascontiguousarray(squared)
 
 
-def otsu_threshold(image: Image, region: Mask | None = None) -> float:
+def otsu_threshold(image: AnyArray, region: Bool[np.ndarray, "*region"] | None = None) -> float:
     """Otsu's threshold of the intensities in a region, in 256 bins; bone is what lies above.
 
     Raises:
@@ -212,6 +216,15 @@ def _phase(phase: Mask, side: float, skeleton: bool) -> tuple[Thickness, Thickne
         thinned = _statistics(2 * np.sqrt(squared[skeletonize(phase)]), side)
     _core.local_thickness(squared)
     return _statistics(squared[phase], side), halved, thinned
+
+
+def _box(region: Mask) -> tuple[slice, ...]:
+    """The region and one voxel around it: all that its spheres can see."""
+    box = []
+    for axis in range(3):
+        there = np.flatnonzero(region.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(max(int(there[0]) - 1, 0), int(there[-1]) + 2))
+    return tuple(box)
 
 
 def _statistics(values: Float32[np.ndarray, " n"], side: float) -> Thickness:
