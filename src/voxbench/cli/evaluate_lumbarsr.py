@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from voxbench.challenges.lumbarsr.evaluation import Evaluation
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
+SYMBOLS = {
+    "bone_volume_fraction": "BV/TV",
+    "trabecular_thickness": "Tb.Th",
+    "trabecular_separation": "Tb.Sp",
+    "trabecular_number_plate": "Tb.N plate",
+    "trabecular_number_spacing": "Tb.N spacing",
+    "distance_thickness": "2x distance bone",
+    "distance_separation": "2x distance rest",
+}
+"""What the quantities are called for eyes."""
+
 Many = Annotated[list[str] | None, cyclopts.Parameter(negative="")]
 
 
@@ -108,15 +119,15 @@ def _bone_table(evaluation: Evaluation) -> object:
 
     from voxbench.challenges.lumbarsr.bones import QUANTITIES
 
-    table = Table(title="bone morphometry, prediction minus micro-CT")
+    table = Table(title="bone morphometry, prediction minus micro-CT; p exact, one-sided")
     for name in ("sequence", "quantity", "claim"):
-        table.add_column(name)
-    for name in ("median", "pairs", "p (exact, one-sided)"):
+        table.add_column(name, no_wrap=True)
+    for name in ("median", "pairs", "p"):
         table.add_column(name, justify="right")
     for sequence, quantities in evaluation.bones().items():
         for name, row in quantities.items():
-            shown = f"{name}, {QUANTITIES[name]}".rstrip(", ")
-            claim = "below 0" if row["claim"] == "less" else "above 0"
+            shown = f"{SYMBOLS[name]}, {QUANTITIES[name]}".rstrip(", ")
+            claim = "< 0" if row["claim"] == "less" else "> 0"
             numbers = f"{row['median_difference']:+.4g}", str(row["pairs"]), f"{row['p_value']:.4g}"
             table.add_row(sequence, shown, claim, *numbers)
     return table

@@ -22,9 +22,9 @@ SPACING = (0.105, 0.105, 0.105)
 
 
 def plates(thick, shape=(24, 20, 20)):
-    """Plates of bone, 6 voxels apart at the start of each."""
+    """Four plates of bone, one every 6 voxels."""
     image = np.full(shape, -50, np.int16)
-    for start in range(0, shape[0], 6):
+    for start in range(1, shape[0], 6):
         image[start : start + thick] = 900
     return image
 
@@ -60,11 +60,11 @@ def test_both_volumes_are_measured_with_one_threshold():
         assert value == found["prediction"][name] - found["reference"][name]
     own = bone_morphometry(plates(2) > 300, SPACING, mask)
     assert found["reference"]["trabecular_thickness"] == own.trabecular_thickness.mean
-    assert bones(plates(2), plates(4), mask, SPACING, 300)["reference"] == found["reference"]
+    assert bones(plates(2), plates(4), mask, SPACING, 300.0)["reference"] == found["reference"]
 
 
 def test_a_threshold_above_everything_leaves_no_bone():
-    found = bones(plates(2), plates(4), np.ones((24, 20, 20), bool), SPACING, 2000)
+    found = bones(plates(2), plates(4), np.ones((24, 20, 20), bool), SPACING, 2000.0)
     assert found["reference"]["bone_volume_fraction"] == 0
     assert math.isnan(found["difference"]["trabecular_thickness"])
 
@@ -82,7 +82,7 @@ def test_undefined_differences_are_left_out_and_counted():
 
 def test_an_empty_mask_is_refused():
     with pytest.raises(EmptyShapeError):
-        bones(plates(2), plates(4), np.zeros((24, 20, 20), bool), SPACING, 300)
+        bones(plates(2), plates(4), np.zeros((24, 20, 20), bool), SPACING, 300.0)
 
 
 def test_the_command_writes_morphometry_and_its_test(tmp_path, capsys):
