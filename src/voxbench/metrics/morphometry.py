@@ -3,8 +3,9 @@
 Conventions, for all of it:
 
 * The distance of a voxel is that of its centre to the nearest voxel centre outside the phase; the diameter of a sphere
-  is twice that, with no half-voxel correction. A sphere of radius r around a voxel centre has thickness 2r up to a
-  fraction of a voxel, a plate n voxels thick n (n even) or n + 1 (n odd). See `local_thickness`.
+  is twice that, with no half-voxel correction. A plate n voxels thick has thickness n (n even) or n + 1 (n odd). A
+  ball or a rod around a voxel centre has twice its radius within 0.7 voxels (large ones 0.1). One that lies between
+  voxel centres loses about twice the way from its middle to the nearest of them: up to 1.73 voxels (ball), 1.41 (rod).
 * Outside the region of interest nothing belongs to a phase: spheres end at its border. The border of the *image* is no
   surface: what reaches it is taken to go on.
 * Voxels are isotropic; all lengths are mm.
