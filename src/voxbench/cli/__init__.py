@@ -13,6 +13,7 @@ from voxbench.cli.failures import INTERRUPTED, reported
 
 VERBS = {
     "info": "Say what image files hold: size, spacing, orientation, values, labels.",
+    "check": "Find what is wrong with a data set: damage, geometry, labels, duplicates, names.",
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
