@@ -132,12 +132,13 @@ def _beside(named: _Named, records: Mapping[str, Record]) -> Iterator[Finding]:
     else:
         anchors = {(e.split, e.pair): e for e in named.entries if e.anchor}
         image_of = {e.name: anchors[e.split, e.pair] for e in named.entries if (e.split, e.pair) in anchors}
+    told = {e.path.parent for e in named.entries if e.kind == "labels" and e.name in image_of}
     for entry in named.entries:
         image = image_of.get(entry.name)
         if image is not None and image is not entry and entry.kind in {"labels", "image"}:
             if entry.name in records and image.name in records:
                 yield from against(entry, records[entry.name], image, records[image.name])
-        elif entry.kind == "labels" and image is None and entry.pair and image_of:
+        elif entry.kind == "labels" and image is None and entry.pair and entry.path.parent in told:
             yield Finding("warning", entry.name, "labels without their image", "add the image, or remove the labels")
 
 
