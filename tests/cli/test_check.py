@@ -355,3 +355,9 @@ def test_two_processes_find_what_one_finds(check, data):
     alone = check("--challenge", "lnq2023")
     assert len(alone) == 1
     assert check("--challenge", "lnq2023", "--jobs", "2") == alone
+
+
+@pytest.mark.parametrize(("folder", "files"), [("knee", 4), ("spine_ct", 5)])
+def test_real_data_are_whole(voxbench, real_data, folder, files):
+    outcome = voxbench("check", real_data / folder)
+    assert (outcome.code, outcome.err) == (0, f"{real_data / folder}: {files} files read; 0 errors, 0 warnings\n")

@@ -16,7 +16,7 @@ Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 
 
 @app.default
-def check(folder: Path, *, challenge: str | None = None, jobs: int = 1, json: Switch = False) -> int:
+def check(folder: Path, /, *, challenge: str | None = None, jobs: int = 1, json: Switch = False) -> int:
     """Find what is wrong with a data set: damage, geometry, labels, duplicates, patients in two splits, file names.
 
     Every file is read to its end. The exit code is 1 if there are errors, 0 if there are none or only warnings.

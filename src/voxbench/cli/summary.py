@@ -21,6 +21,7 @@ Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 @app.default
 def summary(
     folder: Path,
+    /,
     *,
     labels: Path | None = None,
     out: Path | None = None,
@@ -46,11 +47,14 @@ def summary(
     from voxbench.challenges.datasets.summary import COLUMNS, summarize
     from voxbench.cli.output import require_free_file
     from voxbench.cli.progress import lines
+    from voxbench.errors import UsageError
     from voxbench.io import to_json, write_table
     from voxbench.jobs import Manner
 
     manner = Manner(jobs)
     if out is not None:
+        if out.suffix not in {".csv", ".tsv"}:
+            raise UsageError(f"--out: {out} is no table; name a .csv or .tsv file")
         require_free_file(out, force)
     with lines("reading") as tell:
         counted = itertools.count(1)
@@ -96,15 +100,14 @@ def _labels(found: SplitStatistics) -> Table:
     from rich.table import Table
 
     table = Table()
-    for name in ("label", "cases", "detected", "ml: min", "median", "max", "pieces: min", "median", "max"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("label", "cases", "detected", "ml: min, median, max", "pieces: min, median, max"):
+        table.add_column(name, justify="right")
     for label, of in found.labels.items():
-        volume, pieces = of.volume_ml, of.components
-        table.add_row(
-            str(label),
-            str(of.cases),
-            f"{of.rate_percent:.1f} %",
-            *(f"{value:.4g}" for value in (volume.min, volume.median, volume.max)),
-            *(f"{value:g}" for value in (pieces.min, pieces.median, pieces.max)),
-        )
+        values = (f"{of.cases}", f"{of.rate_percent:.1f} %", _shown(of.volume_ml), _shown(of.components))
+        table.add_row(str(label), *values)
     return table
+
+
+def _shown(spread: Spread) -> str:
+    """Three numbers."""
+    return ", ".join(f"{value:.4g}" for value in (spread.min, spread.median, spread.max))

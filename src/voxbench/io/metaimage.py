@@ -140,7 +140,9 @@ def _inflate(path: Path, voxels: Path, offset: int) -> None:
     except zlib.error as error:
         raise FileReadError(f"{path}: damaged: the compressed voxels cannot be decoded ({error})") from error
     if not stream.eof:
-        raise FileReadError(f"{path}: truncated: the compressed voxels end too early")
+        raise FileReadError(
+            f"{path}: truncated: the compressed voxels end too early\n  copy or download the file again"
+        )
 
 
 def _reason(error: RuntimeError) -> str:

@@ -78,7 +78,7 @@ def _voxels(raw: RawImage, array: AnyArray) -> Record:
     shape = (*array.shape, 1, 1)[:3]
     low, high, bad = _range(array)
     digest = hashlib.blake2b(raw.world_from_voxel.tobytes() + str(array.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array))
+    digest.update(memoryview(np.ascontiguousarray(array)))  # pyright: ignore[reportArgumentType]
     return {
         "content": digest.hexdigest(),
         "shape": list(shape),

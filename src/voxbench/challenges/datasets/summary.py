@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from voxbench.challenges.datasets.contents import label_counts
+from voxbench.challenges.datasets.contents import MANY_IDS, label_counts
 from voxbench.challenges.datasets.naming import Entry, entry_of, files_below, partners
 from voxbench.errors import FileReadError
 from voxbench.io import read_grid, read_labels
@@ -130,21 +130,29 @@ def measure(path: Path, kind: str) -> Record:
         grid = read_grid(path)
         return {"shape": grid.shape, "spacing": grid.spacing}
     labels = read_labels(path)
-    pieces = _components(labels.array)
+    counts = label_counts(labels.array)
+    pieces = _components(labels.array, tuple(counts))
     ml = labels.grid.voxel_volume / 1000
-    volumes = {i: {"ml": n * ml, "components": pieces[i]} for i, n in label_counts(labels.array).items()}
+    volumes = {i: {"ml": n * ml, "components": pieces[i]} for i, n in counts.items()}
     return {"shape": labels.grid.shape, "spacing": labels.grid.spacing, "labels": volumes}
 
 
-def _components(array: AnyArray) -> dict[int, int]:
+def _components(array: AnyArray, ids: Sequence[int]) -> dict[int, int]:
     """Pieces of every label that hang together by faces, edges or corners."""
     from scipy import ndimage
 
-    ids = np.array(sorted(label_counts(array)))
-    place = np.searchsorted(ids, array) + 1 if ids.size else np.zeros(array.shape, np.intp)
-    boxes = ndimage.find_objects(np.where(array == 0, 0, place))
+    if not ids:
+        return {}
+    if min(ids) > 0 and max(ids) < MANY_IDS:
+        boxes = ndimage.find_objects(array)
+        places = [boxes[i - 1] for i in ids]
+    else:  # a list as long as the largest id would be too long
+        places = [(slice(None),) * 3 for _ in ids]
     whole = np.ones((3, 3, 3))
-    return {int(i): int(ndimage.label(array[box] == i, whole)[1]) for i, box in zip(ids, boxes, strict=True)}
+    found = {}
+    for i, place in zip(ids, places, strict=True):
+        _, found[i] = ndimage.label(array[place] == i, whole)  # pyright: ignore[reportGeneralTypeIssues]
+    return found
 
 
 def _entries(folder: Path, labels: Path | None) -> list[Entry]:
