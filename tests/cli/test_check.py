@@ -203,6 +203,14 @@ def test_labels_that_are_not_whole_were_resampled_linearly(check, data):
     )
 
 
+def test_labels_with_nan_are_told_once(check, data):
+    array = np.zeros(SHAPE, np.float32)
+    array[2:5, 2:5, 2:5], array[0, 0, :2] = 1, np.nan
+    nibabel.Nifti1Image(array, np.eye(4)).to_filename(data / "a_seg.nii.gz")
+    (line,) = check()
+    assert line.startswith("error: a_seg.nii.gz: 2 of 504 values are NaN or infinite")
+
+
 def test_empty_labels_are_an_error_for_a_challenge_and_else_a_warning(check, data):
     _, seg = lnq(data, 5)
     write_labels(seg, LabelMap(np.zeros(SHAPE, np.uint8), GRID))
@@ -269,6 +277,7 @@ def test_without_a_challenge_one_name_in_two_splits_may_be_meant(check, data):
     [
         ("lnq2023", "train/lnq2023_train_0005_ct.nrrd", "lnq2023-{train,val,test}-<4 digits>-{ct,seg}.nrrd"),
         ("spider", "images/1_T1.mha", "images/ and masks/ with <patient>_{t1,t2,t2_SPACE}.mha"),
+        ("lumir25", "disp_3455_0000_3454.nii.gz", "disp_<FIXED>_<MOVING>.nii.gz"),
         ("lumir25", "imagesVal/LUMIRMRI_3454.nii.gz", "LUMIRMRI_<4 digits>_<4 digits>.nii.gz"),
         ("lumbarsr", "RegisteredData/Lumbar_01/Lumbar02_MicroPCCT_105um.nii.gz", "LumbarXX_{MicroPCCT_105um"),
         ("ssrkd", "case/ct.nii.gz", "<case>/sub_0.obj to sub_3.obj"),
@@ -276,7 +285,7 @@ def test_without_a_challenge_one_name_in_two_splits_may_be_meant(check, data):
 )
 def test_a_file_name_the_challenge_does_not_know_is_told_with_the_right_ones(check, data, challenge, name, expected):
     image(data / name)
-    (line,) = check("--challenge", challenge)
+    line, *_ = check("--challenge", challenge)
     assert line.startswith(f"error: {name}: wrong file name for {challenge}; expected ")
     assert expected in line
     assert line.endswith("; rename or move it")

@@ -104,7 +104,7 @@ def _range(array: AnyArray) -> tuple[float, float, int]:
 def _labels(array: AnyArray) -> Record:
     if array.dtype.kind != "f":
         return {"counts": label_counts(array), "fractions": 0}
-    fractions = sum(int((slab != np.rint(slab)).sum()) for slab in array)  # NaN is counted too; infinity is not
+    fractions = sum(int((np.isfinite(slab) & (slab != np.rint(slab))).sum()) for slab in array)
     if fractions or not np.isfinite(array).all():
         return {"counts": {}, "fractions": fractions}
     return {"counts": label_counts(array.astype(np.int64)), "fractions": 0}

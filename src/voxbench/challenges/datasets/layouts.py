@@ -110,7 +110,7 @@ LAYOUTS: Mapping[str, Layout] = {
             (
                 _role("image", "images" + _BRAIN, anchor=True),
                 _role("labels", "(?:labels|landmarks)" + _BRAIN),
-                _role("field", r"disp_\d{4}(?:_\d{4}){1,3}\.nii\.gz"),
+                _role("field", r"disp_\d{4}_\d{4}(?:_\d{4}_\d{4})?\.nii\.gz"),
             ),
             "images{Tr,Val}/, labelsVal/, landmarksVal/ with LUMIRMRI_<4 digits>_<4 digits>.nii.gz; "
             "disp_<FIXED>_<MOVING>.nii.gz",
