@@ -146,6 +146,19 @@ def test_a_header_that_promises_more_than_there_is_is_told_with_both_numbers(che
     assert str(2 * GRID.size - 100) in line or str(len(content) - 100) in line
 
 
+@pytest.mark.parametrize("suffix", ["mha", "mhd"])
+def test_metaimage_voxels_that_are_too_few_are_told_with_both_numbers(check, data, suffix):
+    array = np.full((5, 4, 3), 10, np.int16)  # every byte a line feed or 0
+    array[0, 0, 1] = 2570
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(data / f"a.{suffix}"))
+    assert check(code=0) == []
+    voxels = data / ("a.mha" if suffix == "mha" else "a.raw")
+    voxels.write_bytes(voxels.read_bytes()[:-1])
+    (line,) = check()
+    said = "truncated: the header promises 3 x 4 x 5 voxels, 120 bytes; 119 are there; copy or download the file again"
+    assert line == f"error: a.{suffix}: {said}"
+
+
 @pytest.mark.parametrize(
     ("grid", "said"),
     [
