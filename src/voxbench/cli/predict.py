@@ -7,7 +7,10 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.predict_lumbarsr import lumbarsr
+
 app = cyclopts.App(name="predict", help="Run a method over all cases of a challenge.")
+app.command(lumbarsr, name="lumbarsr")
 
 
 @app.command(name="lumir25")

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.simulate_lumbarsr import lumbarsr
+
 app = cyclopts.App(name="simulate", help="Make a data set whose truth is known.")
+app.command(lumbarsr, name="lumbarsr")
 
 
 @app.command(name="lumir25")

@@ -12,6 +12,13 @@ from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.metrics.label_surfaces import label_hausdorff
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.meshes import MeshDistances, MeshOverlap, mesh_distances, mesh_overlap, point_distances
+from voxbench.metrics.morphometry import (
+    BoneMorphometry,
+    Thickness,
+    bone_morphometry,
+    local_thickness,
+    otsu_threshold,
+)
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
@@ -20,6 +27,7 @@ from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
 __all__ = [
     "UNIT_WINDOW",
     "BoneContrast",
+    "BoneMorphometry",
     "Diffeomorphism",
     "ImageAgreement",
     "IntensityWindow",
@@ -28,6 +36,8 @@ __all__ = [
     "MeshOverlap",
     "Overlap",
     "SurfaceDistances",
+    "Thickness",
+    "bone_morphometry",
     "diffeomorphism",
     "image_agreement",
     "jacobian_determinants",
@@ -36,9 +46,11 @@ __all__ = [
     "label_hausdorff",
     "landmark_errors",
     "local_bone_contrast",
+    "local_thickness",
     "mesh_distances",
     "mesh_overlap",
     "normalized_cross_correlation",
+    "otsu_threshold",
     "overlap",
     "point_distances",
     "point_errors",

@@ -21,6 +21,8 @@ OFFICIAL_SEQUENCES = ("195X_195Y_1000Z_S", "586X_586Y_1000Z_S")
 OFFICIAL_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(26, 31))
 """The released reference test: 26 to 30; training is 01 to 25."""
 
+TRAINING_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(1, 26))
+
 WINDOWS: dict[str, IntensityWindow] = {
     "raw": IntensityWindow(-1024, 4095),
     "bone": IntensityWindow.centred(400, 1800),
@@ -28,6 +30,9 @@ WINDOWS: dict[str, IntensityWindow] = {
 }
 MODES = ("full", "non_air", "bone_mask")
 AIR_HU = -1000
+
+MICRO_CT_MM = 0.105
+"""Spacing of the micro-CT along every axis."""
 
 _SAMPLE = re.compile(r"Lumbar_(\d+)")
 
@@ -67,6 +72,26 @@ class Case:
             folder / f"{self._prefix}_ClinicalCT_{self.sequence}_registered_BoneMask.nii.gz",
             folder / f"{self._prefix}_MicroPCCT_105um_BoneMask.nii.gz",
         )
+
+    def registered(self, root: Path) -> Path:
+        """The clinical sequence on the micro-CT's grid."""
+        folder = root / "RegisteredData" / self.sample
+        return folder / f"{self._prefix}_ClinicalCT_{self.sequence}_registered.nii.gz"
+
+    def native(self, root: Path) -> Path:
+        """The clinical sequence on the scanner's grid, NIfTI in the micro-CT's world, where DICOM has it."""
+        return root / "original_dicom" / self.sample / "clinical_ct" / self.sequence / f"{self.sequence}.nii.gz"
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """The sequence's own voxels: in plane twice, slice thickness."""
+        x, y, z, _ = self.sequence.split("_")
+        return int(x[:-1]) / 1000, int(y[:-1]) / 1000, int(z[:-1]) / 1000
+
+    @property
+    def kernel(self) -> str:
+        """``S`` (soft) or ``B`` (bone)."""
+        return self.sequence[-1]
 
     def prediction(self, root: Path, method: str) -> Path:
         """A method's volume below the predictions' folder."""

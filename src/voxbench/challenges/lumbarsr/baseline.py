@@ -1,0 +1,186 @@
+"""Predictions of LumbarSR under their official names, by any method of super-resolution."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, Case, cases_of
+from voxbench.config import Config
+from voxbench.errors import FileReadError, FileWriteError
+from voxbench.geometry import Grid, Volume
+from voxbench.io import read_volume, write_volume
+from voxbench.io.read import read_grid
+from voxbench.jobs import Job, Record, Records
+from voxbench.tasks.superresolution import interpolate, method_named
+
+Source = Literal["auto", "native", "registered"]
+"""Where observations come from: the scanner's own grid; or the registered volume read at the sequence's own spacing."""
+
+
+class LumbarsrPrediction(Config):
+    """What is predicted, and how."""
+
+    method: str = Field(default="trilinear", description="Name of the method.")
+    samples: tuple[str, ...] = Field(default=OFFICIAL_SAMPLES, description="Samples, e.g. Lumbar_26.")
+    sequences: tuple[str, ...] = Field(default=OFFICIAL_SEQUENCES, description="Sequences, e.g. 195X_195Y_1000Z_S.")
+    source: Source = Field(default="auto", description="native, registered, or native where it is there.")
+    observe: tuple[str, ...] = Field(
+        default=SEQUENCES, description="What a joint method may use together, as far as it is there."
+    )
+
+
+def jobs(data: Path, out: Path, settings: LumbarsrPrediction) -> tuple[Job, ...]:
+    """One job per sample and sequence, or one per sample for a method that uses all sequences together.
+
+    Args:
+        data: Folder holding RegisteredData/, and original_dicom/ for native sequences.
+        out: Folder that will hold the method's folder.
+        settings: What is predicted, and how.
+
+    Raises:
+        UsageError: There is no such method.
+        FileReadError: Something is missing; all of it is named.
+    """
+    method = method_named(settings.method)
+    cases = cases_of(settings.samples, settings.sequences)
+    tasks = [(case.key, (case,), (case,)) for case in cases]
+    if method.joint:
+        tasks = [
+            (sample, tuple(case for case in cases if case.sample == sample), _there(data, sample, settings))
+            for sample in dict.fromkeys(settings.samples)
+        ]
+    _require(data, tasks, settings)
+    made = []
+    for key, wanted, observed in tasks:
+        inputs = {case.sequence: _observation(data, case, settings.source) for case in observed}
+        target = _target(data, wanted[0])
+        inputs |= {"target": target} if target is not None else {}
+        work = partial(predict_sample, wanted, observed, (data, out), settings)
+        decides = {"method": settings.method, "sequences": [case.sequence for case in wanted]}
+        made.append(Job(key, work, inputs, decides))
+    return tuple(made)
+
+
+def predict_sample(
+    wanted: tuple[Case, ...], observed: tuple[Case, ...], folders: tuple[Path, Path], settings: LumbarsrPrediction
+) -> Record:
+    """Predict one volume, and write it for every sequence that is wanted.
+
+    Args:
+        wanted: Cases of one sample whose files are written.
+        observed: Cases of the same sample whose sequences are used.
+        folders: The data, and where predictions go.
+        settings: What is predicted, and how.
+
+    Returns:
+        ``files`` written (below the output folder), ``observations`` (sequence: native or registered), ``spacing``.
+    """
+    data, out = folders
+    target = _target(data, wanted[0])
+    assert target is not None
+    onto = read_grid(target)
+    volumes = [_observe(data, case, settings.source, onto) for case in observed]
+    result = method_named(settings.method).apply(volumes, onto)
+    whole = np.clip(np.rint(result.array), -32768, 32767).astype(np.int16)
+    files = []
+    for case in wanted:
+        path = case.prediction(out, settings.method)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileWriteError(f"{path.parent}: cannot be made: {error.strerror or error}") from error
+        write_volume(path, Volume(whole, onto))
+        files.append(path.relative_to(out).as_posix())
+    kinds = {case.sequence: _kind(data, case, settings.source) for case in observed}
+    return {"files": files, "observations": kinds, "shape": list(onto.shape)}
+
+
+def line(record: Record) -> str:
+    """One line: the file (or the first of several) and what it was made from."""
+    kinds = record["observations"]
+    made_from = ", ".join(f"{name} {kind}" for name, kind in kinds.items()) if len(kinds) < 3 else f"{len(kinds)} CTs"
+    more = f" and {len(record['files']) - 1} more" if len(record["files"]) > 1 else ""
+    return f"{record['files'][0]}{more}  from {made_from}"
+
+
+def records(out: Path, method: str) -> Records:
+    """Where it is kept which predictions are done."""
+    return Records(out / "cases" / method)
+
+
+def prepare_resume(out: Path, settings: LumbarsrPrediction, force: bool) -> Records:
+    """The records of an earlier start, without those whose files are gone.
+
+    Args:
+        out: Folder that holds the method's folder.
+        settings: What is predicted.
+        force: Whether files that are not ours may be replaced.
+
+    Raises:
+        FileWriteError: There are predictions that no earlier start of ours left.
+    """
+    kept = records(out, settings.method)
+    cases = cases_of(settings.samples, settings.sequences)
+    there = [p for case in cases if (p := case.prediction(out, settings.method)).exists()]
+    if there and kept.kind is None and not force:
+        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+        raise FileWriteError(f"{there[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    kept.open("predict lumbarsr")
+    for key in [*settings.samples, *(case.key for case in cases)]:
+        files = (kept.kept(key).get("record") or {}).get("files", [])
+        if not all((out / file).is_file() for file in files):
+            kept.path(key).unlink(missing_ok=True)
+    return kept
+
+
+def _kind(data: Path, case: Case, source: Source) -> str:
+    native = source == "native" or (source == "auto" and case.native(data).is_file())
+    return "native" if native else "registered"
+
+
+def _observation(data: Path, case: Case, source: Source) -> Path:
+    return case.native(data) if _kind(data, case, source) == "native" else case.registered(data)
+
+
+def _observe(data: Path, case: Case, source: Source, onto: Grid) -> Volume:
+    """A sequence at the spacing it was made with.
+
+    A registered volume has been interpolated once already. It is read at the sequence's own spacing, over the same box:
+    the slices' plane is taken to be that of the first two axes of the target.
+    """
+    volume = read_volume(_observation(data, case, source))
+    if _kind(data, case, source) == "native":
+        return volume
+    coarse = interpolate(volume, onto.with_spacing(case.spacing_mm), "trilinear")
+    return Volume(np.rint(coarse.array).astype(np.int16), coarse.grid)
+
+
+def _target(data: Path, case: Case) -> Path | None:
+    """The file whose grid predictions have: the micro-CT, or where that is hidden any registered sequence."""
+    others = [Case(case.sample, sequence).registered(data) for sequence in (case.sequence, *SEQUENCES)]
+    return next((path for path in (case.reference(data), *others) if path.is_file()), None)
+
+
+def _there(data: Path, sample: str, settings: LumbarsrPrediction) -> tuple[Case, ...]:
+    cases = cases_of((sample,), settings.observe)
+    return tuple(case for case in cases if _observation(data, case, settings.source).is_file())
+
+
+def _require(
+    data: Path, tasks: list[tuple[str, tuple[Case, ...], tuple[Case, ...]]], settings: LumbarsrPrediction
+) -> None:
+    missing = []
+    for key, wanted, observed in tasks:
+        if not observed:
+            missing.append(f"{key}: none of its clinical sequences")
+        paths = [_observation(data, case, settings.source) for case in observed]
+        missing += [str(path) for path in paths if not path.is_file()]
+        if _target(data, wanted[0]) is None:
+            missing.append(str(wanted[0].reference(data)))
+    if missing:
+        raise FileReadError(f"{data}: {len(missing)} files are missing\n  " + "\n  ".join(dict.fromkeys(missing)))

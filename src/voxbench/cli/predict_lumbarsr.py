@@ -1,0 +1,76 @@
+"""voxbench predict lumbarsr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cyclopts
+
+Switch = Annotated[bool, cyclopts.Parameter(negative="")]
+Many = Annotated[list[str] | None, cyclopts.Parameter(negative="")]
+
+
+def lumbarsr(
+    *,
+    data: Annotated[Path, cyclopts.Parameter(name=["--data", "--references"])],
+    out: Path,
+    method: str = "trilinear",
+    sample: Many = None,
+    sequence: Many = None,
+    observe: Many = None,
+    source: Literal["auto", "native", "registered"] = "auto",
+    jobs: int = 1,
+    scheduler: str | None = None,
+    force: Switch = False,
+    json: Switch = False,
+) -> None:
+    """Bring LumbarSR's clinical sequences to the micro-CT's 105 um; begun again, it goes on where it stopped.
+
+    Args:
+        data: Folder holding RegisteredData/, and original_dicom/ with native volumes as NIfTI where there are any.
+        out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
+        method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos) or lanczos
+            (windowed sinc).
+        sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
+        sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
+        observe: Sequences that a method which joins several may use; all that are there if not given.
+        source: native: the scanner's voxels; registered: the volume on the target grid, read at the sequence's own
+            spacing; auto: native where it is there.
+        jobs: Processes that predict at the same time.
+        scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
+        force: Predict again what is there already, and replace files of other origin.
+        json: Print what was made on standard output.
+    """
+    from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, line, prepare_resume
+    from voxbench.challenges.lumbarsr.baseline import jobs as jobs_of
+    from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, cases_of
+    from voxbench.cli.progress import lines
+    from voxbench.errors import InputError, UsageError
+    from voxbench.io import to_json
+    from voxbench.jobs import Manner, Outcome, require_all, run
+
+    settings = LumbarsrPrediction(
+        method=method,
+        samples=tuple(sample or OFFICIAL_SAMPLES),
+        sequences=tuple(sequence or OFFICIAL_SEQUENCES),
+        source=source,
+        observe=tuple(observe or SEQUENCES),
+    )
+    try:
+        cases_of(settings.samples, (*settings.sequences, *settings.observe))
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    Manner(jobs, scheduler)  # refuse a contradiction before anything is made
+    todo = jobs_of(data, out, settings)
+    manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), afresh=force)
+    with lines(f"predicting, {len(todo)} cases") as tell:
+
+        def told(outcome: Outcome) -> None:
+            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
+            tell(f"{outcome.key}  failed: {outcome.error}" if outcome.record is None else line(outcome.record) + kept)
+
+        outcomes = run(todo, manner, told)
+    if json:
+        print(to_json([{"case": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]))
+    require_all(outcomes, "; the others are there, and the next start does only what failed")
