@@ -124,7 +124,8 @@ def score_case(case: Case, predictions: Path, references: Path, settings: Lumbar
         record |= {"scores": {mode: worst_scores() for mode in MODES}, "contrast": worst}
         return record | {"missing": str(error).splitlines()[0]}
     if settings.morphometry:
-        region = non_air(reference, prediction) if bone is None else bone
+        # Where there is no bone mask the micro-CT alone decides, so that its own numbers are the same for every method.
+        region = non_air(reference, reference) if bone is None else bone
         record["bones"] = bones_of_case(case.key, (reference, prediction, region), spacing, settings.threshold)
     return _score(record, (reference, prediction), bone, settings.fast_ssim)
 
