@@ -2,6 +2,7 @@
 
 from voxbench.metrics.agreement import ImageAgreement, image_agreement
 from voxbench.metrics.bone_contrast import BoneContrast, local_bone_contrast
+from voxbench.metrics.borders import BorderDistances, border_distances
 from voxbench.metrics.deformation import (
     Diffeomorphism,
     diffeomorphism,
@@ -9,8 +10,10 @@ from voxbench.metrics.deformation import (
     sd_log_jacobian,
 )
 from voxbench.metrics.image import normalized_cross_correlation
+from voxbench.metrics.instances import Instances, Match, match_instances
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.meshes import MeshDistances, MeshOverlap, mesh_distances, mesh_overlap, point_distances
+from voxbench.metrics.nodes import Node, lymph_nodes
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
 from voxbench.metrics.surface import SurfaceDistances, label_boxes, surface_distances
@@ -19,14 +22,19 @@ from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
 __all__ = [
     "UNIT_WINDOW",
     "BoneContrast",
+    "BorderDistances",
     "Diffeomorphism",
     "ImageAgreement",
+    "Instances",
     "IntensityWindow",
     "LandmarkErrors",
+    "Match",
     "MeshDistances",
     "MeshOverlap",
+    "Node",
     "Overlap",
     "SurfaceDistances",
+    "border_distances",
     "diffeomorphism",
     "image_agreement",
     "jacobian_determinants",
@@ -34,6 +42,8 @@ __all__ = [
     "label_centroids",
     "landmark_errors",
     "local_bone_contrast",
+    "lymph_nodes",
+    "match_instances",
     "mesh_distances",
     "mesh_overlap",
     "normalized_cross_correlation",
