@@ -22,6 +22,8 @@ Neighbours = Literal["faces", "full"]
 """Across which a voxel is at the border: 6, or all 26."""
 OtherMask = Bool[np.ndarray, "x y z"]
 """A mask whose shape is still to be compared."""
+Borders = tuple[np.ndarray, np.ndarray]
+"""Border voxels of two masks, in one box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +89,33 @@ def border_distances(
     Raises:
         GridMismatchError: The shapes differ.
     """
+    return distances_between(borders_of(first, second, neighbours, edge), spacing)
+
+
+def borders_of(first: Mask, second: OtherMask, neighbours: Neighbours = "faces", edge: bool = True) -> Borders:
+    """The border voxels of two masks on one grid, in the smallest box that holds all of them.
+
+    Args:
+        first: True inside.
+        second: True inside.
+        neighbours: As for `border_distances`.
+        edge: As for `border_distances`.
+
+    Raises:
+        GridMismatchError: The shapes differ.
+    """
     if first.shape != second.shape:
         raise GridMismatchError(f"the masks differ in shape\n  first   {first.shape}\n  second  {second.shape}")
     box = box_of(first | second, margin=1)
-    borders = [border(mask[box], neighbours, edge) for mask in (first, second)]
+    one, other = (border(mask[box], neighbours, edge) for mask in (first, second))
     # What has no border voxel at all is not worth a distance transform.
-    inner = box_of(borders[0] | borders[1])
-    one, other = (mask[inner] for mask in borders)
+    inner = box_of(one | other)
+    return one[inner], other[inner]
+
+
+def distances_between(borders: Borders, spacing: tuple[float, float, float]) -> BorderDistances:
+    """The distances between two sets of border voxels, as `borders_of` gives them."""
+    one, other = borders
     return BorderDistances(distances_to(other, one, spacing), distances_to(one, other, spacing))
 
 
@@ -115,12 +137,17 @@ def border(mask: Mask, neighbours: Neighbours = "faces", edge: bool = True) -> M
 
 def box_of(mask: Mask, margin: int = 0) -> Box:
     """The smallest box around what is true, grown by a margin within the array; an empty one if nothing is."""
-    box = []
+    box = [slice(0, 0)] * 3
+    left = mask
     for axis, n in enumerate(mask.shape):
         others = tuple(a for a in range(3) if a != axis)
-        true = np.flatnonzero(mask.any(axis=others))
-        first, last = (int(true[0]), int(true[-1]) + 1) if true.size else (0, 0)
-        box.append(slice(max(first - margin, 0), min(last + margin, n)) if true.size else slice(0, 0))
+        true = np.flatnonzero(left.any(axis=others))
+        if not true.size:
+            return slice(0, 0), slice(0, 0), slice(0, 0)
+        first, last = int(true[0]), int(true[-1]) + 1
+        box[axis] = slice(max(first - margin, 0), min(last + margin, n))
+        # The further axes need not look at what is empty.
+        left = left[tuple(slice(first, last) if a == axis else slice(None) for a in range(3))]
     return box[0], box[1], box[2]
 
 

@@ -141,7 +141,19 @@ def match_instances(reference: Labels, prediction: OtherLabels, rule: Rule) -> I
         GridMismatchError: The shapes differ.
         UsageError: There is no such rule.
     """
-    table = contingency(reference, prediction)
+    return match_table(contingency(reference, prediction), rule)
+
+
+def match_table(table: Contingency, rule: Rule) -> Instances:
+    """Match objects whose voxels are counted already.
+
+    Args:
+        table: The counts.
+        rule: How.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
     if rule not in _RULES:
         raise UsageError(f"no matching rule '{rule}'; there are {', '.join(get_args(Rule))}")
     columns = _RULES[rule](table)
@@ -169,14 +181,14 @@ def contingency(reference: Labels, prediction: OtherLabels) -> Contingency:
         place = _places(one[some], rows) * (columns.size + 1) + _places(other[some], columns)
         counts += np.bincount(place, minlength=counts.size)
     table = counts.reshape(rows.size + 1, columns.size + 1)
-    found = (tuple(ids.tolist()) for ids in (rows, columns))
-    return Contingency(*found, table[1:].sum(axis=1), table[:, 1:].sum(axis=0), table[1:, 1:])
+    sizes = table[1:].sum(axis=1), table[:, 1:].sum(axis=0)
+    return Contingency(tuple(rows.tolist()), tuple(columns.tolist()), *sizes, table[1:, 1:])
 
 
 def _ids(labels: np.ndarray) -> np.ndarray:
     """The ids present, 0 left out, ascending, int64."""
     pieces = (labels[start : start + _CHUNK] for start in range(0, labels.size, _CHUNK))
-    if labels.size and 0 <= int(labels.min()) and int(labels.max()) < _LARGEST_TABLE:
+    if labels.size and int(labels.min()) >= 0 and int(labels.max()) < _LARGEST_TABLE:
         seen = np.zeros(_LARGEST_TABLE, bool)
         for piece in pieces:
             seen[piece] = True

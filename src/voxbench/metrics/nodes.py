@@ -72,6 +72,8 @@ def components(mask: Mask, connectivity: Literal[6, 18, 26] = 26) -> Labels:
     """The connected components of a mask, numbered from 1."""
     import cc3d
 
+    if not mask.size:
+        return np.zeros(mask.shape, np.uint16)
     return np.asarray(cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity))
 
 
@@ -80,7 +82,7 @@ def measured(numbered: Labels, grid: Grid) -> tuple[Node, ...]:
     from scipy import ndimage
 
     found = []
-    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
+    for number, box in enumerate(ndimage.find_objects(numbered) if numbered.size else (), start=1):
         if box is not None:
             inside = numbered[box] == number
             start = np.array([axis.start for axis in box])
