@@ -109,3 +109,4 @@ void bind_mind(nb::module_& m);
 void bind_correlation(nb::module_& m);
 void bind_image(nb::module_& m);
 void bind_mesh(nb::module_& m);
+void bind_surface(nb::module_& m);

@@ -48,4 +48,5 @@ NB_MODULE(_core, m) {
   bind_correlation(m);
   bind_image(m);
   bind_mesh(m);
+  bind_surface(m);
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxbench.errors import JobError
@@ -55,13 +57,29 @@ def _results(
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    futures = {client.submit(attempt, job, kept[job.key], pure=False): job for job in jobs}
+    here = Path.cwd()
+    futures = {client.submit(_attempt_in, here, job, kept[job.key], pure=False): job for job in jobs}
     for future in as_completed(futures):
         try:
             yield futures[future], future.result()
         except KilledWorker:  # also when it died after this case, before its result was fetched
             yield futures[future], None
+        except (ImportError, RuntimeError) as error:  # raised by Dask: nothing of ours has run
+            raise JobError(
+                f"the cluster cannot run voxbench: {str(error).splitlines()[0]}\n"
+                "  its scheduler and workers need this voxbench and its packages: start them from the same environment"
+            ) from error
         future.release()
+
+
+def _attempt_in(folder: Path, job: Job, kept: Mapping[str, Any]) -> tuple[Outcome, str]:
+    """`attempt` where the paths on the command line mean the same, on whatever machine this is."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        where = f"{folder}: not to be seen from the worker on {platform.node()}: {error.strerror}"
+        return Outcome(job.key, None, f"{where}\na cluster's machines must share the folders"), ""
+    return attempt(job, kept)
 
 
 @contextmanager

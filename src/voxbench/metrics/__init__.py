@@ -11,6 +11,7 @@ from voxbench.metrics.deformation import (
 )
 from voxbench.metrics.image import normalized_cross_correlation
 from voxbench.metrics.instances import Instances, Match, match_instances
+from voxbench.metrics.label_surfaces import label_hausdorff
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.meshes import MeshDistances, MeshOverlap, mesh_distances, mesh_overlap, point_distances
 from voxbench.metrics.nodes import Node, lymph_nodes
@@ -40,6 +41,7 @@ __all__ = [
     "jacobian_determinants",
     "label_boxes",
     "label_centroids",
+    "label_hausdorff",
     "landmark_errors",
     "local_bone_contrast",
     "lymph_nodes",

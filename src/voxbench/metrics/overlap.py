@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Integer
 
-from voxbench.errors import GridMismatchError
+from voxbench.metrics.label_counts import count_jointly
 from voxbench.types import Labels
 
 OtherLabels = Integer[np.ndarray, "x y z"]
@@ -63,15 +63,9 @@ def overlap(reference: Labels, prediction: OtherLabels, labels: Sequence[int] | 
     Raises:
         GridMismatchError: The shapes differ.
     """
-    if reference.shape != prediction.shape:
-        raise GridMismatchError(
-            f"the label maps differ in shape\n  reference   {reference.shape}\n  prediction  {prediction.shape}"
-        )
     if labels is None:
         labels = [int(i) for i in np.union1d(np.unique(reference), np.unique(prediction)) if i != 0]
-    shared = reference[reference == prediction]
-    counts = [count_labels(ids, labels) for ids in (reference, prediction, shared)]
-    return Overlap(tuple(int(i) for i in labels), *counts)
+    return Overlap(tuple(int(i) for i in labels), *count_jointly(reference, prediction, labels).voxels)
 
 
 def count_labels(ids: np.ndarray, labels: Sequence[int]) -> np.ndarray:

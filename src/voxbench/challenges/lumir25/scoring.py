@@ -18,14 +18,12 @@ from voxbench import _core
 from voxbench.metrics import (
     Diffeomorphism,
     diffeomorphism,
-    label_boxes,
     label_centroids,
+    label_hausdorff,
     overlap,
     sd_log_jacobian,
-    surface_distances,
 )
 from voxbench.metrics.overlap import count_labels
-from voxbench.metrics.surface import join_boxes
 
 Result = dict[str, Any]
 UNIT = (1.0, 1.0, 1.0)
@@ -53,16 +51,6 @@ class WarpedLabels:
         _core.warp_labels(source, self.displacement, out)
         return out
 
-    @cached_property
-    def fixed_boxes(self) -> dict[int, tuple[slice, slice, slice]]:
-        """Where each label lies in the fixed map."""
-        return label_boxes(self.fixed)
-
-    @cached_property
-    def warped_boxes(self) -> dict[int, tuple[slice, slice, slice]]:
-        """Where each label lies in the warped map."""
-        return label_boxes(self.warped)
-
     def undefined(self, labels: Sequence[int]) -> np.ndarray:
         """True for labels that the fixed or the *unwarped* moving map lacks; a label lost by the warp counts."""
         return (count_labels(self.fixed, labels) == 0) | (count_labels(self.moving, labels) == 0)
@@ -85,10 +73,9 @@ def official_hd95(labels: WarpedLabels, ids: Sequence[int], spacing: tuple[float
 
     The official spacing is 1 everywhere, also for images of another.
     """
-    values = []
-    for label, undefined in zip(ids, labels.undefined(ids), strict=True):
-        values.append(np.nan if undefined else _hd95(labels, label, spacing))
-    return {"mean": nan_mean(np.array(values)), "detailed": values}
+    values = label_hausdorff(labels.fixed, labels.warped, ids, 95.0, spacing)
+    values[labels.undefined(ids)] = np.nan
+    return {"mean": nan_mean(values), "detailed": values.tolist()}
 
 
 def official_tre(
@@ -138,10 +125,3 @@ def nan_mean(values: np.ndarray) -> float:
     if np.isnan(values).all():
         return float("nan")
     return float(np.nanmean(values))
-
-
-def _hd95(labels: WarpedLabels, label: int, spacing: tuple[float, float, float]) -> float:
-    if label not in labels.warped_boxes:
-        return float("inf")
-    box = join_boxes(labels.fixed_boxes[label], labels.warped_boxes[label])
-    return surface_distances(labels.fixed[box] == label, labels.warped[box] == label, spacing).hausdorff(95.0)
