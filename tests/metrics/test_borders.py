@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from voxbench.errors import GridMismatchError
 from voxbench.metrics import border_distances
-from voxbench.metrics.borders import border, box_of
+from voxbench.metrics.borders import border, box_of, box_of_labels
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "border_distances.json").read_text())
 STRUCTURES = {"faces": ndimage.generate_binary_structure(3, 1), "full": np.ones((3, 3, 3), bool)}
@@ -127,6 +127,14 @@ def test_the_box_is_the_smallest_and_grows_within_the_array():
     mask[2, 3, 7] = mask[4, 6, 5] = True
     assert box_of(mask) == (slice(2, 5), slice(3, 7), slice(5, 8))
     assert box_of(mask, 1) == (slice(1, 6), slice(2, 7), slice(4, 8))
+
+
+def test_the_box_of_two_label_maps_holds_both():
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        pair = (rng.random((2, 6, 7, 8)) < rng.choice([0, 0.02])).astype(np.int16) * 5
+        for margin in (0, 1):
+            assert box_of_labels(*pair, margin) == box_of((pair[0] != 0) | (pair[1] != 0), margin)
 
 
 def test_masks_of_two_shapes_are_refused():

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Integer
 
 from voxbench.errors import GridMismatchError
-from voxbench.types import Mask
+from voxbench.types import Labels, Mask
 
 Box = tuple[slice, slice, slice]
 Neighbours = Literal["faces", "full"]
 """Across which a voxel is at the border: 6, or all 26."""
 OtherMask = Bool[np.ndarray, "x y z"]
 """A mask whose shape is still to be compared."""
+OtherLabels = Integer[np.ndarray, "x y z"]
+"""Labels whose shape is still to be compared."""
 Borders = tuple[np.ndarray, np.ndarray]
 """Border voxels of two masks, in one box."""
 
@@ -149,6 +151,20 @@ def box_of(mask: Mask, margin: int = 0) -> Box:
         # The further axes need not look at what is empty.
         left = left[tuple(slice(first, last) if a == axis else slice(None) for a in range(3))]
     return box[0], box[1], box[2]
+
+
+def box_of_labels(first: Labels, second: OtherLabels, margin: int = 0) -> Box:
+    """The smallest box around what is not 0 in either label map, grown by a margin; little memory is needed."""
+    # One after the other, so that there is one mask at a time.
+    boxes = [box_of(labels != 0) for labels in (first, second)]
+    some = [box for box in boxes if box[0].stop]
+    if not some:
+        return boxes[0]
+    i, j, k = (
+        slice(max(min(own.start for own in axis) - margin, 0), min(max(own.stop for own in axis) + margin, n))
+        for axis, n in zip(zip(*some, strict=True), first.shape, strict=True)
+    )
+    return i, j, k
 
 
 def distances_to(target: Mask, at: Mask, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -81,8 +81,10 @@ def measured(numbered: Labels, grid: Grid) -> tuple[Node, ...]:
     """Measure components that are numbered already; numbers that do not occur are left out."""
     from scipy import ndimage
 
+    if not numbered.size:
+        return ()
     found = []
-    for number, box in enumerate(ndimage.find_objects(numbered) if numbered.size else (), start=1):
+    for number, box in enumerate(ndimage.find_objects(numbered), start=1):
         if box is not None:
             inside = numbered[box] == number
             start = np.array([axis.start for axis in box])

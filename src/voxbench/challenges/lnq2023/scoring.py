@@ -12,7 +12,7 @@ from jaxtyping import Integer, UInt8
 
 from voxbench.errors import GridMismatchError
 from voxbench.geometry import Grid, LabelMap
-from voxbench.metrics.borders import BorderDistances, Box, border_distances, box_of
+from voxbench.metrics.borders import BorderDistances, Box, border_distances, box_of_labels
 from voxbench.metrics.instances import Instances, match_instances
 from voxbench.metrics.nodes import SHORT_AXIS_MM, components, measured
 from voxbench.types import Mask
@@ -46,7 +46,7 @@ def score_masks(reference: LabelMap, prediction: LabelMap) -> dict[str, Any]:
     shapes = reference.array.shape, prediction.array.shape
     if shapes[0] != shapes[1]:
         raise GridMismatchError(f"the masks differ in shape\n  reference   {shapes[0]}\n  prediction  {shapes[1]}")
-    box = box_of((reference.array != 0) | (prediction.array != 0), margin=1)
+    box = box_of_labels(reference.array, prediction.array, margin=1)
     grid = _cropped(reference.grid, box)
     ones, others = reference.array[box], prediction.array[box]
     masks = ones != 0, others != 0

@@ -14,7 +14,7 @@ import numpy as np
 from voxbench.challenges.spider.cases import GROUPS, Group, group_of, official_group
 from voxbench.errors import EmptyShapeError, GridMismatchError
 from voxbench.geometry import LabelMap
-from voxbench.metrics.borders import borders_of, box_of, distances_between
+from voxbench.metrics.borders import borders_of, box_of_labels, distances_between
 from voxbench.metrics.instances import Contingency, Match, contingency, match_table
 from voxbench.metrics.surface import Box, join_boxes, label_boxes
 from voxbench.types import Labels
@@ -63,7 +63,7 @@ def score_labels(reference: LabelMap, prediction: LabelMap) -> dict[str, Any]:
     shapes = reference.array.shape, prediction.array.shape
     if shapes[0] != shapes[1]:
         raise GridMismatchError(f"the label maps differ in shape\n  reference   {shapes[0]}\n  prediction  {shapes[1]}")
-    box = box_of((reference.array != 0) | (prediction.array != 0))
+    box = box_of_labels(reference.array, prediction.array)
     ones, (others, ids) = reference.array[box], _compact(prediction.array[box])
     table = contingency(ones, others)
     _require_groups(table.reference)
