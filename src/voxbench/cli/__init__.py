@@ -16,6 +16,7 @@ VERBS = {
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
+    "train": "Train a network on a challenge's data (needs voxbench[learn]).",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",

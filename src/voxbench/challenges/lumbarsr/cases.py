@@ -21,6 +21,8 @@ OFFICIAL_SEQUENCES = ("195X_195Y_1000Z_S", "586X_586Y_1000Z_S")
 OFFICIAL_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(26, 31))
 """The released reference test: 26 to 30; training is 01 to 25."""
 
+TRAINING_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(1, 26))
+
 WINDOWS: dict[str, IntensityWindow] = {
     "raw": IntensityWindow(-1024, 4095),
     "bone": IntensityWindow.centred(400, 1800),
@@ -67,6 +69,10 @@ class Case:
             folder / f"{self._prefix}_ClinicalCT_{self.sequence}_registered_BoneMask.nii.gz",
             folder / f"{self._prefix}_MicroPCCT_105um_BoneMask.nii.gz",
         )
+
+    def registered(self, root: Path) -> Path:
+        """The clinical volume, resampled to the micro-CT's grid."""
+        return root / "RegisteredData" / self.sample / f"{self._prefix}_ClinicalCT_{self.sequence}_registered.nii.gz"
 
     def prediction(self, root: Path, method: str) -> Path:
         """A method's volume below the predictions' folder."""

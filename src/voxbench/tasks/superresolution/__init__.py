@@ -1,0 +1,1 @@
+"""What a micro-CT would have shown, from clinical CT."""

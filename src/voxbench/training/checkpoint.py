@@ -1,0 +1,107 @@
+"""Everything a training needs to go on, in one safetensors file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from voxbench.errors import FileReadError
+from voxbench.io import atomic
+
+_KEY = "voxbench"
+
+
+@dataclass
+class State:
+    """A training under way.
+
+    Attributes:
+        model: The network.
+        average: Its moving average, which is what is kept in the end.
+        optimiser: AdamW.
+        step: Updates done.
+        best: The best validation so far; None before the first.
+        waited: Validations since.
+        about: What must agree for a run to go on: configuration, data, network.
+    """
+
+    model: nn.Module
+    average: nn.Module
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    best: float | None = None
+    waited: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def save(path: Path, state: State) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"model.{n}": t for n, t in state.model.state_dict().items()}
+    tensors |= {f"average.{n}": t for n, t in state.average.state_dict().items()}
+    for name, values in _moments(state).items():
+        tensors |= {f"moment.{name}.{key}": value for key, value in values.items()}
+    about = {"step": state.step, "best": state.best, "waited": state.waited, "about": state.about}
+    with atomic(path) as temporary:
+        save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, {_KEY: json.dumps(about)})
+
+
+def load(path: Path, state: State) -> None:
+    """Bring a training to where a checkpoint left it.
+
+    Raises:
+        FileReadError: The file is damaged, or of a training with other settings, data or network (named).
+    """
+    tensors, about = read(path)
+    for key in sorted(set(about["about"]) | set(state.about)):
+        there, here = about["about"].get(key), state.about.get(key)
+        if there != here:
+            raise FileReadError(
+                f"{path}: of another training\n  {key} there  {there}\n  {key} here   {here}\n"
+                "  give another --out, or --force to start anew"
+            )
+    state.model.load_state_dict(_named(tensors, "model."))
+    state.average.load_state_dict(_named(tensors, "average."))
+    moments = _named(tensors, "moment.")
+    for name, parameter in state.model.named_parameters():
+        keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{key}" in moments]
+        values = {key: moments[f"{name}.{key}"] for key in keys}
+        if values:
+            state.optimiser.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device) for key, value in values.items()
+            }
+    state.step, state.best, state.waited = about["step"], about["best"], about["waited"]
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and card of a safetensors file of ours.
+
+    Raises:
+        FileReadError: It cannot be read, or is none of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118  (not a mapping)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise FileReadError(f"{path}: not a checkpoint or weights of voxbench, or damaged: {error}") from error
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _moments(state: State) -> dict[str, dict[str, Tensor]]:
+    return {name: dict(state.optimiser.state.get(p, {})) for name, p in state.model.named_parameters()}

@@ -1,0 +1,63 @@
+"""What a training tells while it runs: one JSON line per event, and learning curves as a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voxbench.io import atomic
+
+FILE = "metrics.jsonl"
+
+
+class Log:
+    """metrics.jsonl of a run folder."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        """Open it; events after ``step`` (of a run that was interrupted later) are dropped."""
+        self._path = folder / FILE
+        self.events = [event for event in _events(self._path) if event.get("step", 0) <= step]
+        with atomic(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(event) + "\n" for event in self.events), encoding="utf-8")
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Append an event."""
+        self.events.append(event)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def draw_curves(events: list[dict[str, Any]], path: Path) -> None:
+    """Loss and validation over the updates, as PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    losses = [(e["step"], e["loss"]) for e in events if "loss" in e]
+    names = sorted({name for e in events for name in e.get("validation", {})})
+    size = (4 * (1 + len(names)), 3)
+    figure, axes = pyplot.subplots(1, 1 + len(names), figsize=size, layout="constrained", squeeze=False)
+    if losses:
+        axes[0][0].semilogy(*zip(*losses, strict=True))
+    axes[0][0].set(xlabel="updates", ylabel="training loss")
+    for axis, name in zip(axes[0][1:], names, strict=True):
+        points = [(e["step"], e["validation"][name]) for e in events if name in e.get("validation", {})]
+        axis.plot(*zip(*points, strict=True), "o-")
+        axis.set(xlabel="updates", ylabel=name)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+    pyplot.close(figure)
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:  # the line a killed run was writing
+            break
+    return events
