@@ -110,3 +110,4 @@ void bind_correlation(nb::module_& m);
 void bind_image(nb::module_& m);
 void bind_mesh(nb::module_& m);
 void bind_surface(nb::module_& m);
+void bind_thickness(nb::module_& m);

@@ -95,5 +95,8 @@ bool surface_quantiles(const void* a, const void* b, int bytes, const long* n, c
 void joint_counts(const void* a, const void* b, int bytes, bool is_signed, const long* n, const int32_t* rank,
                   long limit, long count, int64_t* counts, int64_t* boxes);
 
+// thickness.cpp; below 0 where there is not enough memory
+long local_thickness(float* squared, const long* n);
+
 }  // namespace VB_ISA
 }  // namespace vb

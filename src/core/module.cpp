@@ -49,4 +49,5 @@ NB_MODULE(_core, m) {
   bind_image(m);
   bind_mesh(m);
   bind_surface(m);
+  bind_thickness(m);
 }

@@ -10,8 +10,8 @@ import pytest
 
 from voxbench.cli import field, info
 from voxbench.errors import ConventionError, FileReadError, FileWriteError, GridMismatchError, JobError, UsageError
-from voxbench.geometry import DisplacementField, Grid, LabelMap, Volume
-from voxbench.io import read_displacement, write_displacement, write_labels, write_volume
+from voxbench.geometry import DisplacementField, Grid, LabelMap, Mesh, Volume
+from voxbench.io import read_displacement, write_displacement, write_labels, write_mesh, write_volume
 
 GRID = Grid.from_parts((6, 5, 4), (1.0, 1.5, 2.0))
 OTHER = Grid.from_parts((7, 5, 4), (1.0, 1.5, 2.0), (1.0, 0.0, 0.0))
@@ -40,7 +40,15 @@ def test_info_shows_tables_on_stderr(folder: Path, capsys: pytest.CaptureFixture
     run(info, folder / "image.nii.gz", folder / "labels.seg.nrrd")
     out, err = capsys.readouterr()
     assert out == ""
-    for part in ("image (NIfTI-1)", "6 x 5 x 4", "1 x 1.5 x 2 mm", "RAS+", "float32", "label map", "1: 1 [x]"):
+    for part in (
+        "image (NIfTI-1)",
+        "6 x 5 x 4",
+        "1 x 1.5 x 2 mm",
+        "RAS+",
+        "float32",
+        "label map",
+        "20 voxels, 0.06 ml  [x]",
+    ):
         assert part in err
 
 
@@ -64,6 +72,38 @@ def test_info_raises_for_one_bad_file_and_goes_on_among_several(
     assert "image.nii.gz" in capsys.readouterr().err
     with pytest.raises(UsageError, match="at least one file"):
         run(info)
+
+
+def test_info_of_a_label_map_gives_voxels_and_ml_of_every_label(voxbench, tmp_path: Path) -> None:
+    array = np.zeros((6, 5, 4), np.uint8)
+    array[:2], array[3, :3] = 7, 200
+    grid = Grid.from_parts((6, 5, 4), (1.0, 1.5, 2.0))
+    write_labels(tmp_path / "labels.mha", LabelMap(array, grid))
+    outcome = voxbench("info", tmp_path / "labels.mha", "--json")
+    (about,) = json.loads(outcome.out)
+    assert about["labels"] == [7, 200]
+    assert about["voxels"] == [40, 12]
+    np.testing.assert_allclose(about["volumes_ml"], [0.12, 0.036], rtol=1e-6)
+
+
+def test_info_of_a_mesh_tells_faces_area_volume_and_holes(voxbench, tmp_path: Path) -> None:
+    corners = 10 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    for name, count in (("closed.obj", 4), ("open.stl", 3), ("open.ply", 3)):
+        write_mesh(tmp_path / name, Mesh(corners, faces[:count]))
+    outcome = voxbench("info", *(tmp_path / name for name in ("closed.obj", "open.stl", "open.ply")), "--json")
+    closed, *holed = json.loads(outcome.out)
+    assert (closed["kind"], closed["vertices"], closed["faces"], closed["closed"]) == ("mesh", 4, 4, True)
+    assert closed["size_mm"] == [10, 10, 10]
+    np.testing.assert_allclose(closed["volume_ml"], 1 / 6, rtol=1e-12)
+    np.testing.assert_allclose(closed["area_mm2"], 150 + 50 * np.sqrt(3), rtol=1e-12)
+    for mesh in holed:
+        assert (mesh["closed"], mesh["open_edges"]) == (False, 3)
+        assert np.isnan(mesh["volume_ml"])
+    shown = voxbench("info", tmp_path / "closed.obj", tmp_path / "open.stl")
+    assert shown.code == 0
+    for part in ("0.166667 ml", "closed      yes", "no, open at 3 edges", "none: the surface is open"):
+        assert part in shown.err
 
 
 def test_field_info_says_how_far_and_whether_it_folds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,8 @@ FOLDERS = ("--predictions", "p", "--references", "r", "--out", "out")
         ((*FOLDERS, "--method", ""), 2, "method"),
         ((*FOLDERS, "--method", "unet", "--sequence", "1X"), 2, "1X"),
         ((*FOLDERS, "--method", "unet", "--sample", "26"), 2, "Lumbar_26"),
+        ((*FOLDERS, "--method", "unet", "--threshold", "300"), 2, "--threshold 300 needs --morphometry"),
+        ((*FOLDERS, "--method", "unet", "--morphometry", "--threshold", "nan"), 2, "threshold"),
         ((*FOLDERS, "--method", "unet"), 1, "5 of 5 references are missing"),
     ],
 )

@@ -161,6 +161,6 @@ def test_a_scheduler_that_is_not_there_is_named(jobs, monkeypatch):
 def test_a_cluster_s_workers_do_the_cases(jobs):
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         outcomes = run(jobs, Manner(scheduler=cluster.scheduler_address))
     assert [o.record["value"] for o in outcomes] == [0, 2, 4, 6]

@@ -12,13 +12,16 @@ from cyclopts import App, Parameter
 from voxbench.cli.failures import INTERRUPTED, reported
 
 VERBS = {
-    "info": "Say what image files hold: size, spacing, orientation, values, labels.",
+    "info": "Say what files hold: size, spacing, orientation, values, label volumes; meshes.",
+    "check": "Find what is wrong with a data set: damage, geometry, labels, duplicates, names.",
+    "summary": "Print the statistics of a data set: spacing, size, labels, volumes.",
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
     "train": "Train a network on a challenge's data (needs voxbench[learn]).",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
+    "morphometry": "Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "simulate": "Make a data set whose truth is known.",

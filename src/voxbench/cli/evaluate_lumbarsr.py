@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from voxbench.challenges.lumbarsr.evaluation import Evaluation
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
+SYMBOLS = {
+    "bone_volume_fraction": "BV/TV",
+    "trabecular_thickness": "Tb.Th",
+    "trabecular_separation": "Tb.Sp",
+    "trabecular_number_plate": "Tb.N plate",
+    "trabecular_number_spacing": "Tb.N spacing",
+    "distance_thickness": "2x distance bone",
+    "distance_separation": "2x distance rest",
+}
+"""What the quantities are called for eyes."""
+
 Many = Annotated[list[str] | None, cyclopts.Parameter(negative="")]
 
 
@@ -23,6 +34,8 @@ def lumbarsr(
     sample: Many = None,
     sequence: Many = None,
     fast_ssim: Switch = False,
+    morphometry: Switch = False,
+    threshold: float | None = None,
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -39,6 +52,8 @@ def lumbarsr(
         sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.
+        morphometry: Bone morphometry (BV/TV, Tb.Th, Tb.Sp, Tb.N) in the bone mask, too: bone_morphometry.csv.
+        threshold: HU above which a voxel is bone, with --morphometry; Otsu's of each micro-CT if not given.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
@@ -55,11 +70,15 @@ def lumbarsr(
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
+    if threshold is not None and not morphometry:
+        raise UsageError(f"--threshold {threshold:g} needs --morphometry: no other number knows a threshold")
     settings = LumbarsrEvaluation(
         method=method,
         samples=tuple(sample or OFFICIAL_SAMPLES),
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         fast_ssim=fast_ssim,
+        morphometry=morphometry,
+        threshold=threshold,
         allow_missing=allow_missing,
     )
     try:
@@ -71,7 +90,10 @@ def lumbarsr(
     with scoring(out, "lumbarsr", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)
-    Console(stderr=True, highlight=False).print(_table(evaluation))
+    console = Console(stderr=True, highlight=False)
+    console.print(_table(evaluation))
+    if morphometry:
+        console.print(_bone_table(evaluation))
     if json:
         print(to_json(evaluation.scores()))
 
@@ -88,4 +110,24 @@ def _table(evaluation: Evaluation) -> object:
     for row in evaluation.summary():
         means = f"{row['psnr_mean']:.2f}", f"{row['ssim_mean']:.4f}", f"{row['mae_mean']:.4f}"
         table.add_row(row["sequence"], row["mode"], row["window"], *means)
+    return table
+
+
+def _bone_table(evaluation: Evaluation) -> object:
+    """Bone morphometry for eyes: how far predictions are from the micro-CT."""
+    from rich.table import Table
+
+    from voxbench.challenges.lumbarsr.bones import QUANTITIES
+
+    table = Table(title="bone morphometry, prediction minus micro-CT; p exact, one-sided")
+    for name in ("sequence", "quantity", "claim"):
+        table.add_column(name, no_wrap=True)
+    for name in ("median", "pairs", "p"):
+        table.add_column(name, justify="right")
+    for sequence, quantities in evaluation.bones().items():
+        for name, row in quantities.items():
+            shown = f"{SYMBOLS[name]}, {QUANTITIES[name]}".rstrip(", ")
+            claim = "< 0" if row["claim"] == "less" else "> 0"
+            numbers = f"{row['median_difference']:+.4g}", str(row["pairs"]), f"{row['p_value']:.4g}"
+            table.add_row(sequence, shown, claim, *numbers)
     return table

@@ -4,6 +4,7 @@ from voxbench.io.affines import read_affine, write_affine
 from voxbench.io.atomic import atomic, sha256
 from voxbench.io.conventions import CONVENTIONS, Convention
 from voxbench.io.describe import Description, FieldDescription, describe, describe_field
+from voxbench.io.describe_mesh import MeshDescription, describe_mesh, is_mesh_name
 from voxbench.io.displacements import read_displacement, write_displacement
 from voxbench.io.meshes import read_mesh, write_mesh
 from voxbench.io.points import read_points
@@ -15,9 +16,12 @@ __all__ = [
     "Convention",
     "Description",
     "FieldDescription",
+    "MeshDescription",
     "atomic",
     "describe",
     "describe_field",
+    "describe_mesh",
+    "is_mesh_name",
     "read_affine",
     "read_displacement",
     "read_grid",

@@ -42,6 +42,8 @@ class Description:
         high: Largest finite value; NaN if there is none.
         not_finite: Number of values that are NaN or infinite.
         labels: The ids of a label map, background left out.
+        voxels: How many voxels each id has, in the order of ``labels``.
+        volumes_ml: Their volume, ml.
         names: Their names, where the file has them.
         convention: Of a displacement field.
         assumed: Whether the convention is only the usual one for such a file.
@@ -60,6 +62,8 @@ class Description:
     high: float
     not_finite: int
     labels: tuple[int, ...] = ()
+    voxels: tuple[int, ...] = ()
+    volumes_ml: tuple[float, ...] = ()
     names: Mapping[int, str] | None = None
     convention: str | None = None
     assumed: bool = False
@@ -77,7 +81,7 @@ def describe(path: AnyPath) -> Description:
     found, notes = _convention(raw)
     grid = _grid(raw, found)
     low, high, bad = _range(raw.array)
-    labels = () if found or raw.array.ndim < 3 or bad else _label_ids(raw, low, high)
+    labels = {} if found or raw.array.ndim < 3 or bad else _label_counts(raw, low, high)
     return Description(
         path=raw.path,
         format=raw.format,
@@ -90,7 +94,9 @@ def describe(path: AnyPath) -> Description:
         low=low,
         high=high,
         not_finite=bad,
-        labels=labels,
+        labels=tuple(labels),
+        voxels=tuple(labels.values()),
+        volumes_ml=tuple(n * grid.voxel_volume / 1000 for n in labels.values()),
         names=dict(raw.names) or None,
         convention=found.convention if found else None,
         assumed=bool(found and found.assumed),
@@ -224,19 +230,19 @@ def _range(array: AnyArray) -> tuple[float, float, int]:
     return (low, high, bad) if low <= high else (np.nan, np.nan, bad)
 
 
-def _label_ids(raw: RawImage, low: float, high: float) -> tuple[int, ...]:
-    """The ids, if the values look like those of a label map: few, or the same over whole regions."""
+def _label_counts(raw: RawImage, low: float, high: float) -> dict[int, int]:
+    """Voxels by id, if the values look like those of a label map: few, or the same over whole regions."""
     array = raw.array
     if low < 0 or high >= 2**16 or low == high or int(np.prod(array.shape[3:])) > 1:
-        return ()
-    present = np.zeros(int(high) + 1, bool)
+        return {}
+    counts = np.zeros(int(high) + 1, np.int64)
     for slab in array:
         ids = slab if slab.dtype.kind != "f" else np.rint(slab).astype(np.int64)
         if slab.dtype.kind == "f" and not np.array_equal(ids, slab):
-            return ()
-        present[ids] = True
-    ids = tuple(int(i) for i in np.flatnonzero(present) if i != 0)
-    return ids if len(ids) <= FEW_IDS or (len(ids) <= MANY_IDS and _piecewise_constant(array)) else ()
+            return {}
+        counts += np.bincount(ids.ravel().astype(np.intp, copy=False), minlength=len(counts))
+    found = {int(i): int(counts[i]) for i in np.flatnonzero(counts) if i != 0}
+    return found if len(found) <= FEW_IDS or (len(found) <= MANY_IDS and _piecewise_constant(array)) else {}
 
 
 def _piecewise_constant(array: np.ndarray) -> bool:

@@ -105,7 +105,10 @@ def _series(path: Path) -> tuple[list[Path], list[Any]]:
         wanted = images[path].get("SeriesInstanceUID")
         images = {f: h for f, h in images.items() if h.get("SeriesInstanceUID") == wanted}
     if not images:
-        raise FileReadError(f"{path}: no DICOM images in this folder ({len(files)} DICOM files)")
+        raise FileReadError(
+            f"{path}: no DICOM images in this folder ({len(files)} DICOM files)\n"
+            "  name an image file, or a folder that holds the slices of one series"
+        )
     _require_one_series(path, images)
     return list(images), list(images.values())
 

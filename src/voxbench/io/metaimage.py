@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import zlib
@@ -18,6 +19,9 @@ from voxbench.io.raw import LPS_FROM_RAS, RawImage, storable
 from voxbench.types import AnyArray, Matrix4
 
 CHUNK = 1 << 20
+BYTES = {"MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4}
+BYTES |= {"MET_FLOAT": 4, "MET_DOUBLE": 8, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8}
+"""Of one voxel; those of MET_LONG depend on the machine."""
 
 
 def read_metaimage(path: AnyPath) -> RawImage:
@@ -31,7 +35,7 @@ def read_metaimage(path: AnyPath) -> RawImage:
     import SimpleITK
 
     path = require_file(path)
-    _check_compressed(path)
+    _check_voxels(path)
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("MetaImageIO")
     reader.SetFileName(str(path))
@@ -111,8 +115,8 @@ def _world_from_voxel(image: Any) -> Matrix4:
     return LPS_FROM_RAS @ matrix
 
 
-def _check_compressed(path: Path) -> None:
-    """Refuse a missing voxel file, and a compressed stream that is cut or fails its checksum."""
+def _check_voxels(path: Path) -> None:
+    """Refuse a missing voxel file, one too short, and a compressed stream that is cut or fails its checksum."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     match = re.search(rb"^\s*ElementDataFile\s*=\s*(\S[^\r\n]*?)\s*\r?\n", head + b"\n", re.MULTILINE)
@@ -127,6 +131,24 @@ def _check_compressed(path: Path) -> None:
         raise FileReadError(f"{path}: the file with its voxels is missing: {voxels}")
     if re.search(rb"^\s*CompressedData\s*=\s*True", head[: match.start()], re.MULTILINE | re.IGNORECASE):
         _inflate(path, voxels, match.end() if local else 0)
+    else:
+        _require_length(path, head[: match.start()], voxels, head.find(b"\n", match.start(1)) + 1 if local else 0)
+
+
+def _require_length(path: Path, header: bytes, voxels: Path, offset: int) -> None:
+    """Refuse uncompressed voxels that are fewer than the header promises."""
+    lines = re.findall(rb"^\s*(\w+)\s*=\s*([^\r\n]*)", header, re.MULTILINE)
+    fields = {name.decode(): value.decode("utf-8", "replace").split() for name, value in lines}
+    size = BYTES.get("".join(fields.get("ElementType", [])))
+    counts = fields.get("DimSize", []) + fields.get("ElementNumberOfChannels", [])
+    if size is None or not counts or not all(count.isdigit() for count in counts):
+        return  # whatever is odd about it, the reader tells
+    promised, found = size * math.prod(int(count) for count in counts), voxels.stat().st_size - offset
+    if found < promised:
+        raise FileReadError(
+            f"{path}: truncated: the header promises {' x '.join(fields['DimSize'])} voxels, {promised} bytes; "
+            f"{found} are there\n  copy or download the file again"
+        )
 
 
 def _inflate(path: Path, voxels: Path, offset: int) -> None:
@@ -140,7 +162,9 @@ def _inflate(path: Path, voxels: Path, offset: int) -> None:
     except zlib.error as error:
         raise FileReadError(f"{path}: damaged: the compressed voxels cannot be decoded ({error})") from error
     if not stream.eof:
-        raise FileReadError(f"{path}: truncated: the compressed voxels end too early")
+        raise FileReadError(
+            f"{path}: truncated: the compressed voxels end too early\n  copy or download the file again"
+        )
 
 
 def _reason(error: RuntimeError) -> str:

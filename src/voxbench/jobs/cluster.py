@@ -98,7 +98,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,  # pyright: ignore[reportArgumentType]  (its own hint is too narrow)
+                dashboard_address="127.0.0.1:0",  # any free port: None would take 8787, and warn if it is taken
                 silence_logs=logging.CRITICAL,
                 env=_environment(workers),
             ) as cluster,

@@ -71,8 +71,13 @@ def require_all(outcomes: Sequence[Outcome], hint: str = "") -> None:
     """
     failed = [outcome for outcome in outcomes if outcome.record is None]
     if failed:
-        reasons = "\n".join(f"{outcome.key}: {outcome.error}".replace("\n", "\n  ") for outcome in failed)
+        reasons = "\n".join(_reason(outcome).replace("\n", "\n  ") for outcome in failed)
         raise JobError(f"{len(failed)} of {len(outcomes)} cases failed{hint}\n{reasons}")
+
+
+def _reason(outcome: Outcome) -> str:
+    """The case and what went wrong with it; the case only once."""
+    return outcome.error if outcome.error.startswith(outcome.key) else f"{outcome.key}: {outcome.error}"
 
 
 def _attempts(jobs: Sequence[Job], manner: Manner) -> Iterator[tuple[Outcome, str]]:

@@ -14,6 +14,13 @@ from voxbench.metrics.instances import Instances, Match, match_instances
 from voxbench.metrics.label_surfaces import label_hausdorff
 from voxbench.metrics.landmarks import LandmarkErrors, label_centroids, landmark_errors, point_errors
 from voxbench.metrics.meshes import MeshDistances, MeshOverlap, mesh_distances, mesh_overlap, point_distances
+from voxbench.metrics.morphometry import (
+    BoneMorphometry,
+    Thickness,
+    bone_morphometry,
+    local_thickness,
+    otsu_threshold,
+)
 from voxbench.metrics.nodes import Node, lymph_nodes
 from voxbench.metrics.overlap import Overlap, overlap
 from voxbench.metrics.similarity import ssim, ssim_3d, ssim_slices
@@ -23,6 +30,7 @@ from voxbench.metrics.windows import UNIT_WINDOW, IntensityWindow
 __all__ = [
     "UNIT_WINDOW",
     "BoneContrast",
+    "BoneMorphometry",
     "BorderDistances",
     "Diffeomorphism",
     "ImageAgreement",
@@ -35,6 +43,8 @@ __all__ = [
     "Node",
     "Overlap",
     "SurfaceDistances",
+    "Thickness",
+    "bone_morphometry",
     "border_distances",
     "diffeomorphism",
     "image_agreement",
@@ -44,11 +54,13 @@ __all__ = [
     "label_hausdorff",
     "landmark_errors",
     "local_bone_contrast",
+    "local_thickness",
     "lymph_nodes",
     "match_instances",
     "mesh_distances",
     "mesh_overlap",
     "normalized_cross_correlation",
+    "otsu_threshold",
     "overlap",
     "point_distances",
     "point_errors",

@@ -1,7 +1,8 @@
 """LumbarSR's official evaluation: volumes in, the organisers' tables out.
 
 The numbers themselves are in ``scoring``. Beside the official files lie similarity_metrics.csv (NCC, RMSE, NRMSE) and
-our scores.json: what was scored (version, settings, hashes) and the same quantities summed in float64.
+our scores.json: what was scored (version, settings, hashes) and the same quantities summed in float64. If asked for, so
+does bone_morphometry.csv (our definitions; the organisers' are not public).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.lumbarsr.bones import bone_rows, bone_summary, bones_of_case
 from voxbench.challenges.lumbarsr.cases import MODES, OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, WINDOWS, Case, cases_of
 from voxbench.challenges.lumbarsr.scoring import (
     FURTHER,
@@ -41,9 +43,10 @@ FILES = (
     "lbc_metrics.csv",
     "evaluation_results.json",
     "similarity_metrics.csv",
+    "bone_morphometry.csv",
     "scores.json",
 )
-"""What is written: four files in the official layout, then two of ours."""
+"""What is written: four files in the official layout, then ours; bone_morphometry.csv only if asked for."""
 
 _HIGHER = ("psnr", "ssim", "ncc")
 
@@ -57,6 +60,10 @@ class LumbarsrEvaluation(Config):
     samples: tuple[str, ...] = Field(default=OFFICIAL_SAMPLES, description="Samples, e.g. Lumbar_26.")
     sequences: tuple[str, ...] = Field(default=OFFICIAL_SEQUENCES, description="Sequences, e.g. 195X_195Y_1000Z_S.")
     fast_ssim: bool = Field(default=False, description="SSIM of an eighth of the slices, another number.")
+    morphometry: bool = Field(default=False, description="Bone morphometry in the bone mask, too.")
+    threshold: float | None = Field(
+        default=None, allow_inf_nan=False, description="HU above which is bone; Otsu's of the micro-CT if not given."
+    )
     allow_missing: bool = Field(default=False, description="Score unusable predictions by the worst values.")
 
 
@@ -81,6 +88,7 @@ def jobs(predictions: Path, references: Path, settings: LumbarsrEvaluation) -> t
         bone = _bone_file(case, references)
         inputs |= {"bone_mask": bone} if bone is not None else {}
         decides = {"fast_ssim": settings.fast_ssim, "allow_missing": settings.allow_missing, "numpy": np.__version__}
+        decides |= {"morphometry": settings.morphometry, "threshold": settings.threshold}
         made.append(Job(case.key, partial(score_case, case, predictions, references, settings), inputs, decides))
     return tuple(made)
 
@@ -90,28 +98,34 @@ def score_case(case: Case, predictions: Path, references: Path, settings: Lumbar
 
     Returns:
         ``sample``, ``sequence``, ``scores`` (mask, window, quantity), ``contrast`` (columns of the local bone
-        contrast), ``about`` (bone mask taken, voxels, the quantities summed in float64), and ``missing`` with the
-        reason if there was no usable prediction.
+        contrast), ``about`` (bone mask taken, voxels, the quantities summed in float64), ``bones`` if asked for, and
+        ``missing`` with the reason if there was no usable prediction.
 
     Raises:
         FileReadError: A volume is missing or damaged.
         GridMismatchError: A prediction or bone mask has another shape than the micro-CT.
         NotFiniteError: A volume holds NaN or infinity.
     """
-    reference = _read(case, case.reference(references))
+    reference, spacing = _read(case, case.reference(references))
     bone_file = _bone_file(case, references)
-    bone = None if bone_file is None else _read(case, bone_file, reference.shape) > 0
+    bone = None if bone_file is None else _read(case, bone_file, reference.shape)[0] > 0
     record: Record = {"sample": case.sample, "sequence": case.sequence}
     record["about"] = {"bone_mask": "non_air" if bone_file is None else bone_file.name}
     try:
-        prediction = _read(case, case.prediction(predictions, settings.method), reference.shape)
+        prediction, _ = _read(case, case.prediction(predictions, settings.method), reference.shape)
     except InputError as error:
         if not settings.allow_missing:
             raise
-        own = contrast(reference, non_air(reference, reference) if bone is None else bone)
+        bone = non_air(reference, reference) if bone is None else bone
+        if settings.morphometry:
+            record["bones"] = bones_of_case(case.key, (reference, None, bone), spacing, settings.threshold)
+        own = contrast(reference, bone)
         worst = official_contrast(own, BoneContrast(0.0, 0.0, 0))
         record |= {"scores": {mode: worst_scores() for mode in MODES}, "contrast": worst}
         return record | {"missing": str(error).splitlines()[0]}
+    if settings.morphometry:
+        region = non_air(reference, prediction) if bone is None else bone
+        record["bones"] = bones_of_case(case.key, (reference, prediction, region), spacing, settings.threshold)
     return _score(record, (reference, prediction), bone, settings.fast_ssim)
 
 
@@ -195,7 +209,12 @@ class Evaluation:
             "scored": self.counted,
             "cases": cases,
             "table": self._table(),
-        }
+        } | ({"bone_morphometry": self.bones()} if self.settings.morphometry else {})
+
+    def bones(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Median difference of the bone morphometry and its signed-rank test, by sequence and quantity."""
+        records = self._records()
+        return bone_summary([record["sequence"] for record in records], [record["bones"] for record in records])
 
     def write(self, folder: Path) -> None:
         """Write all files into a folder that exists.
@@ -209,6 +228,10 @@ class Evaluation:
         write_table(folder / "lbc_metrics.csv", contrasts)
         write_json(folder / "evaluation_results.json", self.results())
         write_table(folder / "similarity_metrics.csv", self.rows(FURTHER))
+        if self.settings.morphometry:
+            records = self._records()
+            rows = bone_rows([self._head(record) for record in records], [record["bones"] for record in records])
+            write_table(folder / "bone_morphometry.csv", rows)
         write_json(folder / "scores.json", self.scores())
 
     def _table(self) -> dict[str, Any]:
@@ -297,12 +320,13 @@ def _bone_file(case: Case, references: Path) -> Path | None:
     return next((path for path in case.bone_masks(references) if path.is_file()), None)
 
 
-def _read(case: Case, path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """A volume as int16 if it is stored so, else as float32; every complaint names case and file."""
+def _read(case: Case, path: Path, shape: tuple[int, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A volume as int16 if it is stored so, else as float32, and its spacing; complaints name case and file."""
     try:
-        array = read_volume(path).array
+        volume = read_volume(path)
     except InputError as error:
         raise type(error)(f"{case.key}: {error}") from error
+    array, spacing = volume.array, volume.grid.spacing
     if shape is not None and array.shape != shape:
         raise GridMismatchError(
             f"{case.key}: {path}: another shape than the micro-CT\n  micro-CT  {shape}\n  file      {array.shape}"
@@ -310,5 +334,5 @@ def _read(case: Case, path: Path, shape: tuple[int, ...] | None = None) -> np.nd
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise NotFiniteError(f"{case.key}: {path}: some voxels are NaN or infinite")
     if array.dtype in (np.int16, np.uint8, np.float32):
-        return array
-    return array.astype(np.float32)
+        return array, spacing
+    return array.astype(np.float32), spacing

@@ -25,6 +25,9 @@ def make_folder(folder: Path) -> None:
     Raises:
         FileWriteError: It cannot be made.
     """
+    blocking = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    if blocking is not None and not blocking.is_dir():
+        raise FileWriteError(f"{blocking}: is a file; name a folder for the results")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

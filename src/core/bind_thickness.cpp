@@ -1,0 +1,25 @@
+// Local thickness.
+#include "arrays.hpp"
+
+void bind_thickness(nb::module_& m) {
+  m.def(
+      "local_thickness",
+      [](Out squared) {
+        long n[3];
+        float* data = volume(squared, n, "squared");
+        const long total = n[0] * n[1] * n[2];
+        for (long v = 0; v < total; v++)
+          if (!(data[v] >= 0 && data[v] < 16777216.0f))
+            throw nb::value_error("squared: expected whole numbers from 0 to 2^24 - 1");
+        long centres;
+        {
+          nb::gil_scoped_release nogil;
+          centres = VB_CALL(local_thickness, data, n);
+        }
+        if (centres < 0) throw std::bad_alloc();
+        return centres;
+      },
+      nb::arg("squared"),
+      "Squared distances (voxels, whole numbers, 0 outside the shape) become the local thickness in place: twice the\n"
+      "radius of the largest ball |x|^2 < s around a voxel that holds the voxel. Returns the number of balls painted.");
+}
