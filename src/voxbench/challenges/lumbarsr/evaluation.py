@@ -1,9 +1,8 @@
 """LumbarSR's official evaluation: volumes in, the organisers' tables out.
 
-The numbers themselves are in ``scoring``, the files in ``results``. Beside the official files lie similarity_metrics.csv
-(NCC, RMSE, NRMSE) and
-our scores.json: what was scored (version, settings, hashes) and the same quantities summed in float64. If asked for, so
-does bone_morphometry.csv (our definitions; the organisers' are not public).
+The numbers themselves are in ``scoring``, the files in ``results``: beside the official ones similarity_metrics.csv
+(NCC, RMSE, NRMSE) and our scores.json: what was scored (version, settings, hashes) and the same quantities summed in
+float64. If asked for, bone_morphometry.csv (our definitions; the organisers' are not public).
 """
 
 from __future__ import annotations
