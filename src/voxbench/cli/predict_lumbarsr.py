@@ -32,7 +32,7 @@ def lumbarsr(
         data: Folder holding RegisteredData/, and original_dicom/ with native volumes as NIfTI where there are any.
         out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
         method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos) or lanczos
-            (windowed sinc); trilinear if not given. With --weights the name of the predictions, by default the network's.
+            (windowed sinc); trilinear if not given. With --weights a name for the predictions [the network's].
         weights: Folder of a voxbench train lumbarsr: predict with this network (needs voxbench[learn]).
         sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
