@@ -68,10 +68,12 @@ void bind_surface(nb::module_& m) {
         auto boxes = fresh<int64_t>({2, (size_t)count, 6});
         int64_t *c = counts.data(), *b = boxes.data();
         for (long l = 0; l < 3 * count; l++) c[l] = 0;
+        bool enough;
         {
           nb::gil_scoped_release nogil;
-          VB_CALL(joint_counts, first.data(), second.data(), bytes, is_signed, n, ranks, limit, count, c, b);
+          enough = VB_CALL(joint_counts, first.data(), second.data(), bytes, is_signed, n, ranks, limit, count, c, b);
         }
+        if (!enough) throw std::bad_alloc();
         return nb::make_tuple(counts, boxes);
       },
       nb::arg("first"), nb::arg("second"), nb::arg("rank"), nb::arg("count"),

@@ -89,10 +89,10 @@ bool surface_distances(const double* points, long n, const double* vertices, con
                        double* distances);
 bool voxelise(const double* vertices, const int32_t* faces, long m, const long* shape, uint8_t* mask);
 
-// surface.cpp; the first false where there is not enough memory
+// surface.cpp; false where there is not enough memory
 bool surface_quantiles(const void* a, const void* b, int bytes, const long* n, const int64_t* ids, const int64_t* boxes,
                        long count, const double* areas, double share, int64_t* out);
-void joint_counts(const void* a, const void* b, int bytes, bool is_signed, const long* n, const int32_t* rank,
+bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const long* n, const int32_t* rank,
                   long limit, long count, int64_t* counts, int64_t* boxes);
 
 // thickness.cpp; below 0 where there is not enough memory

@@ -197,20 +197,26 @@ bool all_labels(const void* a, const void* b, const long* n, const int64_t* ids,
 }
 
 template <class L>
-void counted(const L* a, const L* b, const long* n, const int32_t* rank, long limit, long count, int64_t* counts,
+bool counted(const L* a, const L* b, const long* n, const int32_t* rank, long limit, long count, int64_t* counts,
              int64_t* boxes) {
   const L* maps[2] = {a, b};
+  bool enough = true;
 #pragma omp parallel
   {
     Block own_counts((size_t)(3 * (count + 1)) * sizeof(int64_t)), own_boxes((size_t)(12 * (count + 1)) * sizeof(int64_t));
     int64_t* own = (int64_t*)own_counts.p;
     int64_t* box = (int64_t*)own_boxes.p;
-    std::memset(own, 0, (size_t)(3 * (count + 1)) * sizeof(int64_t));
-    for (long l = 0; l < 2 * (count + 1); l++)
+    const bool here = own && box;
+    if (!here) {
+#pragma omp atomic write
+      enough = false;
+    }
+    if (here) std::memset(own, 0, (size_t)(3 * (count + 1)) * sizeof(int64_t));
+    for (long l = 0; here && l < 2 * (count + 1); l++)
       for (int d = 0; d < 3; d++) box[6 * l + d] = n[d], box[6 * l + 3 + d] = 0;
 #pragma omp for schedule(static)
     for (long i = 0; i < n[0]; i++)
-      for (long j = 0; j < n[1]; j++) {
+      for (long j = 0; here && j < n[1]; j++) {
         const long row = (i * n[1] + j) * n[2];
         for (int m = 0; m < 2; m++) {
           const L* labels = maps[m] + row;
@@ -243,7 +249,7 @@ void counted(const L* a, const L* b, const long* n, const int32_t* rank, long li
         }
       }
 #pragma omp critical
-    for (long l = 0; l < count; l++)
+    for (long l = 0; here && l < count; l++)
       for (int m = 0; m < 3; m++) {
         counts[m * count + l] += own[m * (count + 1) + l];
         if (m == 2) continue;
@@ -255,6 +261,7 @@ void counted(const L* a, const L* b, const long* n, const int32_t* rank, long li
         }
       }
   }
+  return enough;
 }
 
 }  // namespace
@@ -277,7 +284,7 @@ bool surface_quantiles(const void* a, const void* b, int bytes, const long* n, c
   }
 }
 
-void joint_counts(const void* a, const void* b, int bytes, bool is_signed, const long* n, const int32_t* rank,
+bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const long* n, const int32_t* rank,
                   long limit, long count, int64_t* counts, int64_t* boxes) {
   for (long l = 0; l < 2 * count; l++)
     for (int d = 0; d < 3; d++) boxes[6 * l + d] = n[d], boxes[6 * l + 3 + d] = 0;

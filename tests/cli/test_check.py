@@ -14,7 +14,7 @@ import pytest
 import SimpleITK
 
 from voxbench.geometry import Grid, LabelMap, Mesh, Volume
-from voxbench.io import write_labels, write_mesh, write_volume
+from voxbench.io import read_volume, write_labels, write_mesh, write_volume
 
 SHAPE = (9, 8, 7)
 GRID = Grid.from_parts(SHAPE, (0.5, 0.75, 2.0), (-10.0, 5.0, 3.0))
@@ -242,6 +242,16 @@ def test_the_same_content_under_two_names_is_found_through_compression(check, da
     (line,) = check("--challenge", "lnq2023", code=0)
     name = "train/lnq2023-train-000{}-ct.nrrd".format
     assert line == f"warning: {name(6)}: the same content as {name(5)}; remove one of the two"
+
+
+def test_a_copy_stored_in_another_type_and_at_another_origin_is_still_a_copy(check, data):
+    first = read_volume(lnq(data, 5)[0])
+    _, seg = lnq(data, 6, "val")
+    grid = Grid.from_parts(first.grid.shape, first.grid.spacing, (50.0, -20.0, 7.0))
+    write_volume(data / "val/lnq2023-val-0006-ct.nrrd", Volume(first.array.astype(np.float32), grid))
+    write_labels(seg, LabelMap((np.indices(grid.shape).sum(axis=0) == 9).astype(np.uint8), grid))
+    (line,) = check("--challenge", "lnq2023")
+    assert line.startswith("error: val/lnq2023-val-0006-ct.nrrd: the same content as train/lnq2023-train-0005-ct.nrrd")
 
 
 def test_the_same_content_in_two_splits_is_an_error(check, data):

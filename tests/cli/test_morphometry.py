@@ -74,7 +74,7 @@ def test_files_are_replaced_only_by_force(image, tmp_path, capsys):
         ([], 2, "--threshold: a number (HU), or otsu"),
         (["--threshold", "high"], 2, "neither a number nor otsu"),
         (["--threshold", "inf"], 2, "neither a number nor otsu"),
-        (["--threshold", "0", "--mask", "small.nii.gz"], 1, "different shapes"),
+        (["--threshold", "0", "--mask", "small.nii.gz"], 1, "lie on different grids"),
         (["--threshold", "0", "--mask", "none.nii.gz"], 1, "none.nii.gz"),
         (["--threshold", "0", "--mask", "empty.nii.gz"], 1, "region of interest is empty"),
     ],

@@ -12,6 +12,7 @@ from voxbench.simulate.phantoms.struts import Lattice, draw, lattice, to_segment
 from voxbench.simulate.phantoms.vertebra import AIR, CORTICAL, SOFT_TISSUE, TRABECULAR
 
 GRID = Grid.from_parts((56, 54, 44), (0.105, 0.105, 0.105), (4, -3, 10))
+SMALL = Grid.from_parts((32, 30, 28), (0.105, 0.105, 0.105))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_there_is_more_bone_along_the_spine_than_across_it(vertebra):
 
 
 def test_a_seed_repeats_a_vertebra_and_another_is_another():
-    one, same, other = (vertebra_phantom(GRID, seed) for seed in (5, 5, 6))
+    one, same, other = (vertebra_phantom(SMALL, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one.ct.array, same.ct.array)
     assert one.truth == same.truth
     assert np.abs(one.ct.array - other.ct.array).mean() > 50

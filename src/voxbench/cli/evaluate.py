@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import cyclopts
 
+from voxbench.cli.evaluate_lnq2023 import lnq2023
 from voxbench.cli.evaluate_lumbarsr import lumbarsr
 from voxbench.cli.evaluate_lumir25 import lumir25
+from voxbench.cli.evaluate_spider import spider
 from voxbench.cli.evaluate_ssrkd import ssrkd
 
 app = cyclopts.App(name="evaluate", help="Score predictions as a challenge's organisers do.")
+app.command(lnq2023, name="lnq2023")
 app.command(lumbarsr, name="lumbarsr")
 app.command(lumir25, name="lumir25")
+app.command(spider, name="spider")
 app.command(ssrkd, name="ssrkd")

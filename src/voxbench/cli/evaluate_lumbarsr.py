@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 if TYPE_CHECKING:
-    from voxbench.challenges.lumbarsr.evaluation import Evaluation
+    from voxbench.challenges.lumbarsr.results import Evaluation
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 SYMBOLS = {
@@ -63,8 +63,9 @@ def lumbarsr(
     from rich.console import Console
 
     from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, cases_of
-    from voxbench.challenges.lumbarsr.evaluation import FILES, Evaluation, LumbarsrEvaluation, line
     from voxbench.challenges.lumbarsr.evaluation import jobs as jobs_of
+    from voxbench.challenges.lumbarsr.evaluation import line
+    from voxbench.challenges.lumbarsr.results import FILES, Evaluation, LumbarsrEvaluation
     from voxbench.cli.scoring import scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json

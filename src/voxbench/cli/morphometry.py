@@ -72,9 +72,9 @@ def morphometry(
     found = _measured(bone, image, region, file)
     row: dict[str, object] = {"file": str(file), "mask": "" if mask is None else str(mask)}
     row |= {"threshold": level, "threshold_from": kind} | _numbers(found)
-    _show(row)
     if map is not None:
         _write_map(map, bone if region is None else bone & region, image)
+    _show(row)
     if out is not None:
         write_table(out, [row])
     if json:
@@ -120,11 +120,12 @@ def _level(image: np.ndarray, region: np.ndarray | None, threshold: str | None) 
 def _region(image: Volume, mask: LabelMap, file: Path, path: Path) -> np.ndarray:
     """The region of interest on the image's grid."""
     from voxbench.errors import GridMismatchError
+    from voxbench.geometry import require_same_grid
 
-    if mask.array.shape != image.array.shape:
-        raise GridMismatchError(
-            f"image and mask have different shapes\n  {file}  {image.array.shape}\n  {path}  {mask.array.shape}"
-        )
+    try:
+        require_same_grid(image.grid, mask.grid)
+    except GridMismatchError as error:
+        raise GridMismatchError(f"{file} and its mask {path}: {error}") from error
     return mask.array > 0
 
 

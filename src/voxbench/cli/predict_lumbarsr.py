@@ -15,7 +15,8 @@ def lumbarsr(
     *,
     data: Annotated[Path, cyclopts.Parameter(name=["--data", "--references"])],
     out: Path,
-    method: str = "trilinear",
+    method: str | None = None,
+    weights: Path | None = None,
     sample: Many = None,
     sequence: Many = None,
     observe: Many = None,
@@ -31,7 +32,8 @@ def lumbarsr(
         data: Folder holding RegisteredData/, and original_dicom/ with native volumes as NIfTI where there are any.
         out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
         method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos) or lanczos
-            (windowed sinc).
+            (windowed sinc); trilinear if not given. With --weights a name for the predictions [the network's].
+        weights: Folder of a voxbench train lumbarsr: predict with this network (needs voxbench[learn]).
         sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         observe: Sequences that a method which joins several may use; all that are there if not given.
@@ -51,7 +53,7 @@ def lumbarsr(
     from voxbench.jobs import Manner, Outcome, require_all, run
 
     settings = LumbarsrPrediction(
-        method=method,
+        method=method or ("trilinear" if weights is None else _network(weights)),
         samples=tuple(sample or OFFICIAL_SAMPLES),
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         source=source,
@@ -62,7 +64,12 @@ def lumbarsr(
     except InputError as error:
         raise UsageError(str(error)) from error
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
-    todo = jobs_of(data, out, settings)
+    if weights is None:
+        todo = jobs_of(data, out, settings)
+    else:
+        from voxbench.challenges.lumbarsr.trained import jobs as jobs_with
+
+        todo = jobs_with(data, out, weights, settings)
     manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), afresh=force)
     with lines(f"predicting, {len(todo)} cases") as tell:
 
@@ -74,3 +81,15 @@ def lumbarsr(
     if json:
         print(to_json([{"case": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]))
     require_all(outcomes, "; the others are there, and the next start does only what failed")
+
+
+def _network(weights: Path) -> str:
+    """The name of a network by its card."""
+    from voxbench.errors import MissingToolError
+
+    try:
+        from voxbench.training.weights import read_card
+
+        return str(read_card(weights).get("method"))
+    except ImportError as error:
+        raise MissingToolError(f"--weights needs {error.name}: pip install 'voxbench[learn]'") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
 
@@ -73,25 +73,35 @@ def _named(word: str) -> tuple[Path, str]:
 
 
 def _show(board: Leaderboard, challenge: str) -> None:
-    """The table for eyes."""
+    """The tables for eyes: ranks; and means, a line per metric, so that many metrics stay readable."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    rows = board.rows()
+    ranks = Table(title=f"{challenge}, {board.settings.scheme}")
+    for name in ("rank", "method", "mean rank"):
+        ranks.add_column(name, no_wrap=True)
+    for row in rows:
+        rank = f"{row['rank']} ({row['rank_low']} to {row['rank_high']})"
+        ranks.add_row(rank, escape(row["method"]), f"{row['mean_rank']:.3f}")
+    means = Table()
+    means.add_column("mean")
+    for row in rows:
+        means.add_column(escape(row["method"]), justify="right")
+    for scores in board.scores:
+        means.add_row(escape(str(scores.metric)), *(_cell(row, scores.metric.name) for row in rows))
+    console = Console(stderr=True, highlight=False)
+    console.print(ranks)
+    console.print(means)
+    console.print("intervals: 95 %, cases drawn again; * the first is better, Holm p < 0.05, ** 0.01, *** 0.001")
+
+
+def _cell(row: dict[str, Any], metric: str) -> str:
+    """Mean, interval, how many cases are undefined, and whether the first method is better."""
     from voxbench.report.leaderboard import mark
 
-    table = Table(title=f"{challenge}, {board.settings.scheme}")
-    for name in ("rank", "method", "mean rank", *(str(scores.metric) for scores in board.scores)):
-        table.add_column(escape(name))
-    for row in board.rows():
-        cells = []
-        for scores in board.scores:
-            mean, low, high, p = (row[f"{scores.metric.name}_{key}"] for key in ("mean", "low", "high", "p_holm"))
-            undefined = row[f"{scores.metric.name}_undefined"]
-            lost = f", {undefined} undefined" if undefined else ""
-            cells.append(f"{mean:.4g} ({low:.4g} to {high:.4g}{lost}) {mark(p)}".rstrip())
-        ranks = f"{row['rank']} ({row['rank_low']} to {row['rank_high']})"
-        table.add_row(ranks, escape(row["method"]), f"{row['mean_rank']:.3f}", *cells)
-    console = Console(stderr=True, highlight=False)
-    console.print(table)
-    console.print("intervals: 95 %, cases drawn again; * the first is better, Holm p < 0.05, ** 0.01, *** 0.001")
+    mean, low, high, p = (row[f"{metric}_{key}"] for key in ("mean", "low", "high", "p_holm"))
+    undefined = row[f"{metric}_undefined"]
+    lost = f", {undefined} undefined" if undefined else ""
+    return f"{mean:.4g} ({low:.4g} to {high:.4g}{lost}) {mark(p)}".rstrip()

@@ -10,7 +10,8 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from voxbench.challenges.lumbarsr.cases import Case
-from voxbench.challenges.lumbarsr.evaluation import FILES, LumbarsrEvaluation, evaluate, line
+from voxbench.challenges.lumbarsr.evaluation import evaluate, line
+from voxbench.challenges.lumbarsr.results import FILES, LumbarsrEvaluation
 from voxbench.challenges.lumbarsr.scoring import official_contrast, official_scores
 from voxbench.cli import evaluate as verb
 from voxbench.errors import FileReadError, FileWriteError, InputError, JobError, UsageError

@@ -76,6 +76,16 @@ def test_a_network_learns_to_beat_its_best_input_and_works_from_its_folder(data,
     upscaler.upscale(np.stack(images), result)
     found = official_scores(target, result, target > -1000)[0]["bone"]["psnr"]
     assert found == pytest.approx(scores["PSNR, bone window, bone mask"], abs=1e-3)
+    predicted = ("predict", "lumbarsr", "--data", data, "--out", data / "p", "--weights", data / "unet3d")
+    chosen = ("--sample", "Lumbar_02", "--sequence", SEQUENCES[1])
+    code, _, err = voxbench(*predicted, *chosen)
+    assert code == 0, err
+    written = read_volume(Case("Lumbar_02", SEQUENCES[1]).prediction(data / "p", "unet3d")).array
+    np.testing.assert_array_equal(written, result)
+    assert "(kept)" in voxbench(*predicted, *chosen)[2]
+    code, _, err = voxbench(*predicted, "--sample", "Lumbar_07")
+    assert code == 1
+    assert "2 volumes are missing" in err
     with pytest.raises(InputError, match=r"(?s)network  2.*given    1"):
         upscaler.upscale(np.stack(images[:1]), result)
 

@@ -37,7 +37,7 @@ def test_every_official_file_is_there_on_the_micro_ct_s_grid(data):
         assert clinical.array.dtype == micro.array.dtype == np.int16
         for mask in case.bone_masks(data):
             assert read_labels(mask).ids == (1,)
-    assert len([p for p in data.rglob("*") if p.is_file()]) == 1 + 8 + 1 + 8 + 8 + 1
+    assert len([p for p in data.rglob("*") if p.is_file()]) == 1 + 8 + 1 + 8 + 8 + 1 + 1
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)
@@ -48,6 +48,16 @@ def test_native_volumes_have_the_sequence_s_spacing_and_are_what_was_registered(
     difference = np.abs(registered(native, on.grid).array.astype(int) - on.array)
     assert (difference > 1).mean() < 0.02  # the header holds float32: a voxel at the rim may fall beyond it
     assert np.median(difference) == 0
+
+
+def test_the_truth_s_region_and_fraction_are_those_of_the_micro_ct(data):
+    region = read_labels(data / "truth" / "Lumbar26_TrabecularRegion.nii.gz").array > 0
+    case = Case("Lumbar_26", SEQUENCES[0])
+    body, micro = read_labels(case.bone_masks(data)[0]).array > 0, read_volume(case.reference(data)).array
+    assert not (region & ~body).any()
+    sample = json.loads((data / "truth.json").read_text())["samples"]["Lumbar_26"]
+    assert sample["trabecular_region"]["region_mm3"] == pytest.approx(region.sum() * 0.105**3, rel=0.15)
+    assert (micro[body] > 735).mean() == pytest.approx(sample["bone_mask"]["bone_volume_fraction"], rel=0.1)
 
 
 def test_the_truth_names_every_sequence_s_model_and_what_the_bone_is(data):

@@ -56,12 +56,16 @@ class LumbarsrSimulation(Config):
 
 @dataclass(frozen=True, eq=False)
 class _Object:
-    """What is scanned: without the micro-CT's blur and noise, with them, where the bone is, what is known of it."""
+    """What is scanned: without the micro-CT's blur and noise, with them, where the bone is, what is known of it.
+
+    The trabecular region is known of phantoms only.
+    """
 
     ct: Volume
     micro: Volume
     bone: LabelMap
     truth: dict[str, Any]
+    trabecular: LabelMap | None = None
 
 
 def simulate(
@@ -74,8 +78,9 @@ def simulate(
     """Write phantoms in the official layout; the folder appears when it is complete, or not at all.
 
     ``RegisteredData/`` holds the micro-CT and all eight clinical sequences on its grid, ``BoneMask/`` the vertebral
-    body (the same for every sequence), ``original_dicom/`` the sequences on the scanner's grid, as NIfTI
-    that is registered already, ``truth.json`` what the phantoms are made of, the settings, and every sequence's model.
+    body (the same for every sequence), ``original_dicom/`` the sequences on the scanner's grid, as NIfTI that is
+    registered already, ``truth/`` the trabecular regions, ``truth.json`` what the phantoms are made of, the settings,
+    and every sequence's model.
 
     Args:
         out: The folder; refused if there is something in it.
@@ -155,6 +160,9 @@ def _write(
         path.parent.mkdir(parents=True, exist_ok=True)
     write_volume(cases[0].reference(folder), made.micro)
     write_labels(micro_mask, made.bone)
+    if made.trabecular is not None:
+        (folder / "truth").mkdir(exist_ok=True)
+        write_labels(folder / "truth" / f"{sample.replace('_', '')}_TrabecularRegion.nii.gz", made.trabecular)
     known = {}
     for case in cases:
         protocol = settings.protocol(case)
@@ -179,9 +187,12 @@ def _phantom(settings: LumbarsrSimulation, number: int, rng: np.random.Generator
     grid = Grid.from_parts(settings.size, (MICRO_CT_MM, MICRO_CT_MM, MICRO_CT_MM))
     seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
     vertebra = vertebra_phantom(grid, seed, settings.anatomy)
-    bone = np.isin(vertebra.regions.array, (TRABECULAR, CORTICAL)).astype(np.uint8)
-    truth = {"trabecular_region": asdict(vertebra.truth), "phantom_seed": seed}
-    return _Object(vertebra.ct, _micro_ct(vertebra.ct, settings, rng), LabelMap(bone, grid), truth)
+    body = np.isin(vertebra.regions.array, (TRABECULAR, CORTICAL))
+    share = float(vertebra.bone.array[body].mean()) if body.any() else float("nan")
+    truth = {"trabecular_region": asdict(vertebra.truth), "bone_mask": {"bone_volume_fraction": share}}
+    region = LabelMap((vertebra.regions.array == TRABECULAR).astype(np.uint8), grid)
+    micro = _micro_ct(vertebra.ct, settings, rng)
+    return _Object(vertebra.ct, micro, LabelMap(body.astype(np.uint8), grid), truth | {"phantom_seed": seed}, region)
 
 
 def _micro_ct(ct: Volume, settings: LumbarsrSimulation, rng: np.random.Generator) -> Volume:

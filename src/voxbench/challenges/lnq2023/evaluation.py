@@ -1,0 +1,216 @@
+"""LNQ 2023's official evaluation: folders of masks in, metrics.json in the official layout and ours out.
+
+The numbers themselves are in ``scoring``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from voxbench.challenges.lnq2023.cases import (
+    PREDICTIONS,
+    REFERENCE,
+    find_cases,
+    official_id,
+    prediction_file,
+    read_mask,
+    require_grid,
+)
+from voxbench.challenges.lnq2023.scoring import (
+    ASSD,
+    DICE,
+    HIGHER,
+    LOWER,
+    WORST_HONEST,
+    WORST_OFFICIAL,
+    score_masks,
+)
+from voxbench.challenges.tables import score_table
+from voxbench.config import Config
+from voxbench.errors import FileReadError, InputError
+from voxbench.io import write_json
+from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
+from voxbench.metrics.scores import Metric
+
+FILES = ("metrics.json", "scores.json")
+"""What is written: the official file, then ours."""
+
+
+class Lnq2023Evaluation(Config):
+    """How masks are scored."""
+
+    allow_missing: bool = Field(default=False, description="Score unusable predictions by the worst values.")
+
+
+def jobs(predictions: Path, references: Path, settings: Lnq2023Evaluation) -> tuple[Job, ...]:
+    """One job per reference.
+
+    Raises:
+        FileReadError: There are no references, or predictions are missing and that is not allowed; all are named.
+    """
+    cases = find_cases(references)
+    files = {case: prediction_file(predictions, case) for case in cases}
+    missing = [case for case, path in files.items() if not path.is_file()]
+    if missing and not settings.allow_missing:
+        raise FileReadError(
+            f"{predictions}: {len(missing)} of {len(cases)} predictions are missing; nothing is evaluated\n  "
+            + "\n  ".join(f"{case}{PREDICTIONS[0]}" for case in missing)
+            + f"\n  provide all of them (also as {', '.join(PREDICTIONS[1:])}), or give --allow-missing to score them"
+            " by the worst values"
+        )
+    return tuple(
+        Job(
+            case,
+            partial(score_case, case, predictions, references, settings),
+            {"reference": references / f"{case}{REFERENCE}", "prediction": path},
+            settings.model_dump(mode="json"),
+        )
+        for case, path in files.items()
+    )
+
+
+def score_case(case: str, predictions: Path, references: Path, settings: Lnq2023Evaluation) -> Record:
+    """The numbers of one case.
+
+    Returns:
+        ``case``, ``official``, ``honest``, ``nodes``; ``missing`` with the reason if no prediction could be used.
+
+    Raises:
+        InputError: The reference, or (if that is not allowed) the prediction, cannot be used; case and file are named.
+    """
+    reference = read_mask(references / f"{case}{REFERENCE}", case)
+    try:
+        path = prediction_file(predictions, case)
+        prediction = read_mask(path, case)
+        require_grid(reference.grid, prediction.grid, path, case)
+    except InputError as error:
+        if not settings.allow_missing:
+            raise
+        reason = str(error).splitlines()[0]
+        return {"case": case, "official": dict(WORST_OFFICIAL), "honest": dict(WORST_HONEST), "missing": reason}
+    return {"case": case} | score_masks(reference, prediction)
+
+
+def line(record: Record) -> str:
+    """One line: the official numbers, and how many nodes were found."""
+    if "missing" in record:
+        return f"{record['case']}  worst values: {record['missing']}"
+    official, honest = record["official"], record["honest"]
+    return (
+        f"{record['case']}  Dice {official[DICE]:.4f}  ASSD {official[ASSD]:.2f} mm  "
+        f"{honest['nodes_detected']} of {honest['nodes']} nodes, {honest['nodes_predicted']} predicted"
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All cases.
+
+    Attributes:
+        settings: How they were scored.
+        outcomes: What came of each; all have a record.
+    """
+
+    settings: Lnq2023Evaluation
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def counted(self) -> str:
+        """How many of the cases had a prediction that could be used."""
+        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
+
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json; as in the official one, one NaN makes the mean NaN."""
+        cases = {record["case"]: record["official"] for record in self._records()}
+        ids = {case: official_id(case) for case in cases}
+        if len(set(ids.values())) < len(ids):
+            ids = {case: case for case in cases}
+        return {
+            "case": {ids[case]: numbers for case, numbers in cases.items()},
+            "aggregates": {name: _mean(numbers[name] for numbers in cases.values()) for name in (DICE, ASSD)},
+        }
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Of every number the mean and the median over the cases where it is defined, and how many those are."""
+        tables = [record["official"] | record["honest"] for record in self._records()]
+        return {name: _summary([table[name] for table in tables]) for name in (DICE, ASSD, *HIGHER, *LOWER)}
+
+    def scores(self) -> dict[str, Any]:
+        """Content of scores.json."""
+        return {
+            "challenge": "lnq2023",
+            "voxbench": version("voxbench"),
+            "numpy": np.__version__,
+            "settings": self.settings,
+            "scored": self.counted,
+            "summary": self.summary(),
+            "cases": {
+                outcome.key: dict(record) | {"inputs": dict(outcome.inputs)}
+                for outcome, record in zip(self.outcomes, self._records(), strict=True)
+            },
+            "table": self._table(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write both files into a folder that exists.
+
+        Raises:
+            FileWriteError: They cannot be written.
+        """
+        write_json(folder / "metrics.json", self.metrics())
+        write_json(folder / "scores.json", self.scores())
+
+    def _table(self) -> dict[str, Any]:
+        """What runs are ranked by: the official numbers, then ours."""
+        metrics = [Metric(DICE, "higher"), Metric(ASSD, "lower", "mm")]
+        metrics += [Metric(name, "higher") for name in HIGHER] + [Metric(name, "lower", "mm") for name in LOWER]
+        return score_table(
+            metrics, {record["case"]: record["official"] | record["honest"] for record in self._records()}
+        )
+
+    def _records(self) -> list[Record]:
+        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
+
+
+def evaluate(
+    predictions: Path,
+    references: Path,
+    settings: Lnq2023Evaluation = Lnq2023Evaluation(),
+    manner: Manner = Manner(),
+    told: Told | None = None,
+) -> Evaluation:
+    """Score a folder of masks as the organisers do.
+
+    Args:
+        predictions: Folder of CASE-seg.mha (or .nrrd, .nii.gz).
+        references: Folder of CASE-seg.nrrd.
+        settings: How they are scored.
+        manner: How the cases are run.
+        told: Told of each outcome as it comes.
+
+    Raises:
+        FileReadError: There are no references, or predictions are missing and that is not allowed.
+        JobError: Cases failed; each is named with its reason.
+    """
+    outcomes = run(jobs(predictions, references, settings), manner, told)
+    require_all(outcomes)
+    return Evaluation(settings, outcomes)
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    defined = np.array([value for value in values if not np.isnan(value)])
+    if not defined.size:
+        return {"mean": float("nan"), "median": float("nan"), "defined": 0}
+    return {"mean": float(defined.mean()), "median": float(np.median(defined)), "defined": int(defined.size)}
