@@ -13,16 +13,16 @@ WINDOW = 2.0
 def probe(shape: tuple[int, int, int], start: tuple[int, int, int], seed: int) -> np.ndarray:
     """Signs +1 and -1, the same for a voxel whichever box it is asked for in."""
     axes = [np.arange(n, dtype=np.uint64) + np.uint64(s) for n, s in zip(shape, start, strict=True)]
-    code = (axes[0][:, None, None] << np.uint64(42)) ^ (axes[1][None, :, None] << np.uint64(21)) ^ axes[2][None, None, :]
+    code = (
+        (axes[0][:, None, None] << np.uint64(42)) ^ (axes[1][None, :, None] << np.uint64(21)) ^ axes[2][None, None, :]
+    )
     code = code + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         code = (code ^ (code >> np.uint64(shift))) * np.uint64(factor)
     return np.where((code >> np.uint64(63)).astype(bool), np.float32(1), np.float32(-1))
 
 
-def leverage(
-    problem: Problem, volume: np.ndarray, start: tuple[int, int, int], probes: int, steps: int
-) -> np.ndarray:
+def leverage(problem: Problem, volume: np.ndarray, start: tuple[int, int, int], probes: int, steps: int) -> np.ndarray:
     """Share of a voxel's value that is fixed by the data, 0 (the prior alone) to 1 (the data alone).
 
     At the solution the estimate answers to a small change of the true volume by R = H^-1 A' W A, H = A' W A + D' C D

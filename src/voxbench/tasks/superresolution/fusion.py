@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -13,10 +13,11 @@ from voxbench.config import Config
 from voxbench.errors import InputError, UsageError
 from voxbench.geometry import Grid, Volume
 from voxbench.tasks.superresolution.confidence import leverage
-from voxbench.tasks.superresolution.estimate import estimated_blurs
 from voxbench.tasks.superresolution.observation import Observation, SequenceBlur, noise_level, observe
-from voxbench.tasks.superresolution.solver import LEAST_HU, Prior, Problem, Step, descend
+from voxbench.tasks.superresolution.solver import AIR_HU, Prior, Problem, Step, descend
 
+AIR_BELOW = -400.0
+"""HU of the smooth mean below which there is air."""
 BYTES_PER_VOXEL = 72
 """Working memory of the solver."""
 
@@ -24,13 +25,13 @@ BYTES_PER_VOXEL = 72
 class FusionConfig(Config):
     """Joint reconstruction of one fine volume from several sequences."""
 
-    blurs: tuple[SequenceBlur, ...] = Field(default=(), description="One per sequence; none: found from the data.")
     noise: tuple[float, ...] = Field(default=(), description="Standard deviation per sequence, HU; none: measured.")
-    edge: float = Field(default=100.0, gt=0, description="Trust in the prior, HU per voxel: larger, less smooth.")
-    knee: float = Field(default=20.0, gt=0, description="Differences of neighbours below this are noise, HU.")
+    edge: float = Field(default=3000.0, gt=0, description="Trust in the data over the prior, HU per voxel.")
+    knee: float = Field(default=300.0, gt=0, description="Differences of neighbours above this are edges, HU.")
+    least: float = Field(default=-100.0, ge=-1024, description="Least HU where there is no air: fat.")
     steps: int = Field(default=8, ge=1, description="Most outer steps.")
     inner: int = Field(default=5, ge=1, description="Conjugate-gradient steps in each.")
-    discrepancy: float = Field(default=1.0, ge=0, description="Stop when the residual is this many times the noise.")
+    discrepancy: float = Field(default=0.5, ge=0, description="Stop when the residual is this many times the noise.")
     tolerance: float = Field(default=1e-3, ge=0, description="Stop when the objective falls by less than this share.")
     memory_gb: float = Field(default=1.5, gt=0, description="Working memory; sets the size of the slabs.")
     overlap: int = Field(default=16, ge=0, description="Voxels by which slabs overlap on each side.")
@@ -40,15 +41,13 @@ class FusionConfig(Config):
 
 @dataclass(frozen=True)
 class Estimated:
-    """What was found from the data, or given.
+    """What was measured, or given.
 
     Attributes:
-        blurs: Per sequence.
         noise: Standard deviation per sequence, HU.
         resampled: Whether each sequence was taken as resampled onto the volume's grid (else on its own grid).
     """
 
-    blurs: tuple[SequenceBlur, ...]
     noise: tuple[float, ...]
     resampled: tuple[bool, ...]
 
@@ -62,7 +61,7 @@ class Fusion:
         confidence: Share of each voxel that the data fix, 0 to 1, float16 (see ``confidence.leverage``); None if not
             asked for.
         history: Objective and residual after every step, of the slab in the middle, which decides when to stop.
-        estimated: Blur and noise per sequence.
+        estimated: Noise per sequence, and how it was taken.
     """
 
     volume: Volume
@@ -125,12 +124,18 @@ def _slab(shape: tuple[int, int, int], parts: list[int], index: tuple[int, ...],
     return Slab((g, h, i), (j, k, m), (a, b, c), (d, e, f))
 
 
-def fuse(observations: Sequence[Volume], onto: Grid, config: FusionConfig = FusionConfig()) -> Fusion:
+def fuse(
+    observations: Sequence[Volume],
+    onto: Grid,
+    blurs: Sequence[SequenceBlur],
+    config: FusionConfig = FusionConfig(),
+) -> Fusion:
     """The volume of which all sequences are observations: regularised least squares with an edge-preserving prior.
 
-    Minimised is, over x >= -1024 HU, half the sum over sequences of |A x - y|^2 / noise^2 (with fewer samples counted
-    where their noise is correlated) plus a Charbonnier total variation. A sequence whose axes are parallel to the
-    volume's is used on its own grid (best: nothing was interpolated); one that lies on the volume's grid already, as in
+    Minimised is half the sum over sequences of |A x - y|^2 / noise^2 (with fewer samples counted where they were
+    interpolated) plus a Charbonnier total variation. Nothing may be less than fat (-100 HU), but near air, where it
+    may be -1024: that makes the pores dark although no sequence resolves them. A sequence whose axes are parallel to
+    the volume's is used on its own grid (best: nothing was interpolated); one that lies on the volume's grid already, as in
     the challenge's registered data, is taken as interpolated, with -1024 as padding; any other is brought over first
     by trilinear interpolation. Boxes with overlap are solved one after another; the one in the middle decides how many
     steps all take: until the residual is what the noise explains (discrepancy principle) or the objective stays.
@@ -138,6 +143,8 @@ def fuse(observations: Sequence[Volume], onto: Grid, config: FusionConfig = Fusi
     Args:
         observations: Sequences of one sample in one world, HU; arrays may be memory-mapped.
         onto: Grid of the result, e.g. 105 um.
+        blurs: How each sequence blurs (``calibrated`` finds it from a sample whose truth is known). A blur that all
+            sequences share cannot be told from a smoother object, so it must be known.
         config: Settings.
 
     Raises:
@@ -149,28 +156,29 @@ def fuse(observations: Sequence[Volume], onto: Grid, config: FusionConfig = Fusi
         S. Farsiu et al., IEEE Trans. Image Process. 13:1327-1344, 2004, doi:10.1109/TIP.2004.834669
         V. A. Morozov, Soviet Math. Dokl. 7:414-417, 1966 (discrepancy principle)
     """
-    _check(observations, config)
+    _check(observations, blurs, config)
     noise = config.noise or tuple(noise_level(v) for v in observations)
-    blurs = config.blurs or estimated_blurs(observations, onto, noise, Prior(config.edge, config.knee))
     seen = [observe(v, onto, b, n) for v, b, n in zip(observations, blurs, noise, strict=True)]
     boxes = slabs(onto.shape, int(config.memory_gb * 1e9 / BYTES_PER_VOXEL), config.overlap)
     volume = np.empty(onto.shape, dtype=np.int16 if config.whole_numbers else np.float32)
     confidence = np.zeros(onto.shape if config.probes else (1, 1, 1), dtype=np.float16)
     middle = boxes[len(boxes) // 2]
+    reach = max(b.in_plane for b in blurs)
     steps, history = config.steps, ()
     for box in sorted(boxes, key=lambda b: b is not middle):
         problem, used = local_problem(seen, box.start, box.shape, Prior(config.edge, config.knee))
         found = problem.start()
-        records = []
-        for found, record in solve(problem, found, used, config, stop=box is middle, most=steps):
-            records.append(record)
+        problem = replace(problem, floor=floor_map(found, config.least, [reach / s for s in onto.spacing]))
+        found = np.maximum(found, problem.floor)
+        taken = list(solve(problem, found, used, config, stop=box is middle, most=steps))
+        found, records = taken[-1][0], [record for _, record in taken]
         if box is middle:
             steps, history = max(1, len(records)), tuple(records)
         there, here = box.kept
         volume[there] = np.rint(np.minimum(found[here], 32767)) if config.whole_numbers else found[here]
         if config.probes:
             confidence[there] = leverage(problem, found, box.start, config.probes, 2 * config.inner)[here]
-    estimated = Estimated(tuple(blurs), tuple(noise), tuple(o.resampled for o in seen))
+    estimated = Estimated(tuple(noise), tuple(o.resampled for o in seen))
     return Fusion(Volume(volume, onto), Volume(confidence, onto) if config.probes else None, history, estimated)
 
 
@@ -197,15 +205,36 @@ def solve(
         before = step.objective
 
 
-def _check(observations: Sequence[Volume], config: FusionConfig) -> None:
+def floor_map(smooth: np.ndarray, least: float, reach: Sequence[float]) -> np.ndarray:
+    """The least HU of every voxel: ``least``, but -1024 within a blur of where the smooth mean shows air.
+
+    Args:
+        smooth: What the sequences show, HU.
+        least: Of what is not air, HU.
+        reach: How far a blur carries, voxels per axis.
+    """
+    from scipy.ndimage import maximum_filter1d
+
+    air = smooth < AIR_BELOW
+    if not air.any():
+        return np.full((1, 1, 1), least, np.float32)
+    near = air.view(np.uint8)
+    for axis, voxels in enumerate(reach):
+        near = maximum_filter1d(near, 2 * int(np.ceil(voxels)) + 1, axis, mode="nearest")
+    return np.where(near, np.float32(AIR_HU), np.float32(least))
+
+
+def _check(observations: Sequence[Volume], blurs: Sequence[SequenceBlur], config: FusionConfig) -> None:
     """Refuse what cannot be fused."""
     if not observations:
         raise InputError("nothing to fuse: no sequence was given\n  give at least one, better four")
     for index, volume in enumerate(observations):
         volume.require_usable(f"sequence {index + 1}")
-    for name in ("blurs", "noise"):
-        given = len(getattr(config, name))
-        if given not in (0, len(observations)):
-            raise UsageError(f"{name}: {given} given for {len(observations)} sequences\n  give one each, or none")
+    if len(blurs) != len(observations):
+        raise UsageError(f"blurs: {len(blurs)} given for {len(observations)} sequences\n  give one each")
+    if len(config.noise) not in (0, len(observations)):
+        raise UsageError(
+            f"noise: {len(config.noise)} given for {len(observations)} sequences\n  give one each, or none"
+        )
     if any(n <= 0 for n in config.noise):
         raise UsageError(f"noise: standard deviations are positive, HU; got {config.noise}")

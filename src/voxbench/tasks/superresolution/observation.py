@@ -15,6 +15,8 @@ from voxbench.tasks.superresolution.blur import AxisBlur, Banded, axis_matrix
 
 PADDING = -1024.0
 """HU of voxels outside the field of view of a resampled observation (and the least HU there is)."""
+FLANK = 0.4
+"""Softness of the ends of a slice's box profile: FWHM of the Gaussian it is convolved with, in thicknesses."""
 DRIFT = 0.25
 """Voxels of the volume by which the axes of two parallel grids may drift apart over an observation."""
 
@@ -34,7 +36,7 @@ class SequenceBlur(Config):
     def axes(self, resampled: bool) -> tuple[AxisBlur, AxisBlur, AxisBlur]:
         """The profile along each array axis of the observation."""
         fine, coarse = self.sampling if resampled and self.sampling else (0.0, 0.0)
-        across = AxisBlur(self.in_plane / 4 if self.slice_thickness > 0 else 0.0, self.slice_thickness, coarse)
+        across = AxisBlur(FLANK * self.slice_thickness, self.slice_thickness, coarse)
         plane = AxisBlur(self.in_plane, 0.0, fine)
         first, second, third = (across if axis == self.slice_axis else plane for axis in range(3))
         return first, second, third
@@ -63,9 +65,11 @@ class Observation:
 
     @property
     def redundancy(self) -> float:
-        """How many samples carry the information of one: their noise is taken to be as wide as their blur."""
+        """How many samples carry the information of one: 1, unless they were interpolated from fewer."""
+        if not self.resampled:
+            return 1.0
         steps = [abs(p[-1] - p[0]) / max(1, p.size - 1) * s for p, s in zip(self.positions, self.spacing, strict=True)]
-        wide = [max(b.triangle, b.box if self.resampled else 0.0, b.fwhm) for b in self.blur.axes(self.resampled)]
+        wide = [max(b.triangle, b.box, b.fwhm) for b in self.blur.axes(self.resampled)]
         return float(np.prod([max(1.0, w / max(s, 1e-6)) for w, s in zip(wide, steps, strict=True)]))
 
     def within(self, start: tuple[int, int, int], shape: tuple[int, int, int]) -> LocalObservation | None:
@@ -109,7 +113,7 @@ class Separable:
         return volume
 
     def adjoint(self, samples: np.ndarray) -> np.ndarray:
-        """The transposed map: <forward(x), y> = <x, adjoint(y)>."""
+        """Apply the transposed map, for which the products (forward x, y) and (x, adjoint y) are equal."""
         for axis in reversed(self.order):
             samples = self.matrices[axis].along(samples, axis, transposed=True)
         return samples
@@ -197,7 +201,7 @@ def _observation(
     )
 
 
-def noise_level(volume: Volume, slice_axis: int = 2, block_mm: float = 3.0) -> float:
+def noise_level(volume: Volume, slice_axis: int = 2, block_mm: float = 1.5) -> float:
     """Standard deviation of the noise, HU, from the flattest parts of a sequence; at least 1.
 
     In blocks of ``block_mm`` within slices the variance about the block's mean is taken; the 5 % quantile of all blocks

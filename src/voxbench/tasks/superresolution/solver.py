@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from voxbench.tasks.superresolution.observation import LocalObservation
 
-LEAST_HU = -1024.0
+AIR_HU = -1024.0
 """Less than air there is nothing."""
 
 
@@ -49,27 +49,29 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Half the sum of w (A x - y)^2 over all observations, plus the prior, with x >= -1024 HU.
+    """Half the sum of w (A x - y)^2 over all observations, plus the prior, with x >= floor.
 
     Attributes:
         observations: Samples in the box.
         prior: Penalty.
         shape: Of the box.
+        floor: Least HU, per voxel or of one element.
     """
 
     observations: tuple[LocalObservation, ...]
     prior: Prior
     shape: tuple[int, int, int]
+    floor: np.ndarray = field(default_factory=lambda: np.full((1, 1, 1), AIR_HU, np.float32))
 
     def start(self) -> np.ndarray:
         """Back-projection of the samples over that of ones: a smooth mean of what was seen."""
         total, cover = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)
         for seen in self.observations:
             weight = np.broadcast_to(seen.weight, seen.values.shape)
-            total += seen.operator.adjoint(weight * (seen.values - np.float32(LEAST_HU)))
+            total += seen.operator.adjoint(weight * (seen.values - np.float32(AIR_HU)))
             cover += seen.operator.adjoint(np.ascontiguousarray(weight))
-        floor = 1e-3 * max(float(cover.max()), 1e-30)
-        return np.maximum(total / np.maximum(cover, floor), 0) + np.float32(LEAST_HU)
+        least = 1e-3 * max(float(cover.max()), 1e-30)
+        return np.maximum(np.maximum(total / np.maximum(cover, least), 0) + np.float32(AIR_HU), self.floor)
 
     def residuals(self, volume: np.ndarray) -> list[np.ndarray]:
         """A x - y of every observation."""
@@ -130,7 +132,7 @@ def prior_normal(volume: np.ndarray, curvature: np.ndarray) -> np.ndarray:
 
 
 def conjugate_gradients(problem: Problem, right: np.ndarray, curvature: np.ndarray, count: int) -> np.ndarray:
-    """Some steps towards H d = right, H = A' W A + D' C D, from 0; where ``right`` is 0 to begin with see ``descend``."""
+    """Some steps towards H d = right, H = A' W A + D' C D, from 0; where ``right`` is 0 now, d stays 0."""
     free = right != 0
     found, left = np.zeros_like(right), right.copy()
     along, square = left.copy(), _dot(left, left)
@@ -162,8 +164,8 @@ def descend(
     """One step that never raises the objective.
 
     The prior is replaced by the quadratic above it that touches it here; conjugate gradients go towards the minimum of
-    the whole among the voxels that are not held at -1024 HU by the gradient; the result is cut off at -1024 HU, and
-    the step halved until the objective does not rise.
+    the whole among the voxels that the gradient does not hold at the floor; the result is cut off at the floor, and the
+    step halved until the objective does not rise.
 
     References:
         P. Charbonnier et al., IEEE Trans. Image Process. 6:298-311, 1997, doi:10.1109/83.551699 (half-quadratic)
@@ -173,10 +175,10 @@ def descend(
     here = problem.step(volume, residuals, noise)
     curvature = problem.prior.curvature(volume)
     right = -problem.gradient(volume, residuals, curvature)
-    right[(volume <= LEAST_HU) & (right < 0)] = 0
+    right[(volume <= problem.floor) & (right < 0)] = 0
     direction = conjugate_gradients(problem, right, curvature, inner)
     for _ in range(12):
-        ahead = np.maximum(volume + direction, np.float32(LEAST_HU))
+        ahead = np.maximum(volume + direction, problem.floor)
         residuals = problem.residuals(ahead)
         there = problem.step(ahead, residuals, noise)
         if there.objective <= here.objective:
