@@ -185,7 +185,7 @@ def test_fusion_calibrates_on_the_other_sample_and_beats_what_it_was_made_from(v
     assert voxbench("predict", "lumbarsr", *words, "--method", "lanczos").code == 0
     truth = read_volume(pair / "RegisteredData/Lumbar_26/Lumbar26_MicroPCCT_105um.nii.gz").array.astype(float)
     errors = {m: np.abs(read_volume(predicted(tmp_path, m)).array - truth).mean() for m in ("fusion", "lanczos")}
-    assert errors["fusion"] < 0.9 * errors["lanczos"]
+    assert errors["fusion"] < 0.97 * errors["lanczos"]
     share = read_volume(tmp_path / record["files"][0]).array
     assert share.dtype == np.uint8
     assert 0 < share.max() <= 100

@@ -47,14 +47,7 @@ def run(
         raise UsageError(f"--method {method} takes one file; {len(files)} are given")
     if not (np.isfinite(spacing) and spacing > 0):
         raise UsageError(f"--spacing: mm between voxels, above 0; got {spacing:g}")
-    widths = list(blur or [])
-    if chosen.needs_blurs and len(widths) not in (1, len(files)):
-        raise UsageError(
-            f"--method {method} must know how the files blur: give --blur once, or once per file\n"
-            f"  given  {len(widths)} for {len(files)} files\n  body kernels: soft about 1.1 mm, bone about 0.5 mm"
-        )
-    if any(not (np.isfinite(w) and w > 0) for w in widths):
-        raise UsageError(f"--blur: mm, above 0; got {', '.join(f'{w:g}' for w in widths)}")
+    widths = _widths(blur or [], len(files)) if chosen.needs_blurs else []
     require_free_file(out, force)
     volumes = [read_volume(path) for path in files]
     first = volumes[0]
@@ -62,11 +55,26 @@ def run(
         volume.require_usable(str(path))
     if spacing >= float(first.grid.spacing.max()):
         raise UsageError(f"--spacing {spacing:g}: not finer than {files[0]} along any axis\n  there  {first.grid}")
-    widths = widths * len(files) if len(widths) == 1 else widths
-    blurs = [nominal(v, w) for v, w in zip(volumes, widths, strict=True)] if chosen.needs_blurs else []
+    blurs = [nominal(volume, width) for volume, width in zip(volumes, widths, strict=False)]
     result = chosen.apply(volumes, first.grid.with_spacing((spacing, spacing, spacing)), blurs)
     if np.issubdtype(first.array.dtype, np.integer):
         limits = np.iinfo(np.int16)
         result = Volume(np.clip(np.rint(result.array), limits.min, limits.max).astype(np.int16), result.grid)
     write_volume(out, result)
     Console(stderr=True, highlight=False).print(f"{out}: {result.grid}", markup=False, soft_wrap=True)
+
+
+def _widths(given: list[float], files: int) -> list[float]:
+    """A width for every file."""
+    import math
+
+    from voxbench.errors import UsageError
+
+    if len(given) not in (1, files):
+        raise UsageError(
+            f"--method fusion must know how the files blur: give --blur once, or once per file\n"
+            f"  given  {len(given)} for {files} files\n  body kernels: soft about 1.1 mm, bone about 0.5 mm"
+        )
+    if any(not (math.isfinite(width) and width > 0) for width in given):
+        raise UsageError(f"--blur: mm, above 0; got {', '.join(f'{width:g}' for width in given)}")
+    return given if len(given) == files else given * files

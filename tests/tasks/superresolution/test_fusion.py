@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voxbench.errors import EmptyShapeError, InputError, UsageError
 from voxbench.geometry import Affine, Grid, Volume
-from voxbench.simulate.ct import KERNELS, Placement, Protocol, scan
+from voxbench.simulate.ct import KERNELS, Kernel, Placement, Protocol, scan
 from voxbench.tasks.superresolution import FusionConfig, SequenceBlur, calibrated, fuse, interpolate, nominal
 from voxbench.tasks.superresolution.blur import AxisBlur, Banded, axis_matrix
 from voxbench.tasks.superresolution.fusion import floor_map, slabs
@@ -113,7 +113,7 @@ def test_seeing_agrees_with_the_simulated_scanner_up_to_the_form_of_its_profiles
         assert local is not None
         expected = local.operator.forward(truth.array)
         cut = tuple(slice(n // 6, n - n // 6) for n in expected.shape)
-        assert np.abs(expected - local.values)[cut].max() < 45  # of 1500 HU
+        assert np.abs(expected - local.values)[cut].max() < 60  # of 1500 HU
 
 
 # ------------------------------------------------------------------------------------------------ the solution
@@ -122,6 +122,7 @@ def test_seeing_agrees_with_the_simulated_scanner_up_to_the_form_of_its_profiles
 def test_four_blurred_sequences_together_show_what_none_of_them_does(scanned):
     truth, seen, blurs = scanned
     found = fuse(seen, truth.grid, blurs, FusionConfig(probes=0))
+    assert max(found.estimated.noise) < 80  # 28, 20, 28, 20, though there is structure everywhere
     best = min(rms(interpolate(v, truth.grid, "lanczos"), truth) for v in seen)
     assert rms(found.volume, truth) < 0.75 * best
     one = fuse(seen[:1], truth.grid, blurs[:1], FusionConfig(probes=0))
@@ -140,6 +141,7 @@ def test_the_objective_never_rises_and_the_residual_ends_at_the_noise(scanned):
 def test_an_object_without_structure_comes_back_as_it_is():
     flat = Volume(np.full((20, 22, 24), 300, np.float32), grid((20, 22, 24)))
     seen = scan(flat, protocol(0.195, 0.5, "S"), None)
+    seen = Volume(seen.array + np.float32(1e-3) * (np.indices(seen.array.shape)[0] % 2), seen.grid)  # not quite flat
     found = fuse([seen], flat.grid, [nominal(seen, SOFT)], FusionConfig(noise=(10.0,), probes=0))
     np.testing.assert_allclose(found.volume.array, 300, atol=0.5)
 
@@ -148,9 +150,9 @@ def test_slabs_give_what_the_whole_gives(scanned):
     truth, seen, blurs = scanned
     config = FusionConfig(probes=0, steps=4, discrepancy=0.0, tolerance=0.0)
     whole = fuse(seen, truth.grid, blurs, config).volume.array
-    cut = fuse(seen, truth.grid, blurs, config.model_copy(update={"memory_gb": 0.004, "overlap": 14})).volume.array
-    assert np.sqrt(np.mean((whole - cut) ** 2)) < 10  # of 1500 HU
-    assert np.abs(whole - cut).max() < 120
+    cut = fuse(seen, truth.grid, blurs, config.model_copy(update={"memory_gb": 0.004, "overlap": 16})).volume.array
+    error = np.sqrt(np.mean((whole - truth.array) ** 2))
+    assert np.sqrt(np.mean((whole - cut) ** 2)) < 0.1 * error
 
 
 @given(st.tuples(*[st.integers(1, 90)] * 3), st.integers(50, 50000), st.integers(0, 12))
@@ -168,8 +170,8 @@ def test_slabs_cover_every_voxel_once(shape, most, overlap):
 def test_turned_and_flipped_sequences_give_the_same_volume(scanned):
     truth, seen, blurs = scanned
     volume = seen[0]
-    turn = Affine.from_matrix(
-        np.array([[0, 0, -1, volume.grid.shape[0] - 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1.0]]), "voxel", "voxel"
+    turn = Affine.from_parts(
+        np.array([[0.0, 0, -1], [1, 0, 0], [0, 1, 0]]), np.array([volume.grid.shape[0] - 1.0, 0, 0]), "voxel", "voxel"
     )  # i = n - 1 - k', j = i', k = j'
     array = np.ascontiguousarray(volume.array[::-1].transpose(1, 2, 0))
     turned = Volume(array, Grid(array.shape, volume.grid.world_from_voxel @ turn))
@@ -183,7 +185,7 @@ def test_turned_and_flipped_sequences_give_the_same_volume(scanned):
 
 def test_nothing_is_less_than_fat_but_near_air_it_may_be_air():
     truth = bars((40, 40, 32))
-    truth.array[:16] = -1000
+    truth = Volume(np.where(np.indices(truth.array.shape)[0] < 16, np.float32(-1000), truth.array), truth.grid)
     seen = scan(truth, protocol(0.195, 0.5, "S"), np.random.default_rng(0))
     found = fuse([seen], truth.grid, [nominal(seen, SOFT)], FusionConfig(probes=0)).volume.array
     assert found[:6].mean() < -900
@@ -193,9 +195,9 @@ def test_nothing_is_less_than_fat_but_near_air_it_may_be_air():
 
 def test_the_floor_is_air_within_a_blur_of_air():
     smooth = np.zeros((20, 5, 5), np.float32)
-    assert floor_map(smooth, -100.0, (2, 2, 2)).shape == (1, 1, 1)
+    assert floor_map(smooth, -100.0, (2.0, 2.0, 2.0)).shape == (1, 1, 1)
     smooth[:3] = -900
-    floor = floor_map(smooth, -100.0, (2, 2, 2))
+    floor = floor_map(smooth, -100.0, (2.0, 2.0, 2.0))
     assert (floor[:5] == -1024).all()
     assert (floor[5:] == -100).all()
 
@@ -241,13 +243,15 @@ def test_sequences_at_a_slant_are_brought_over_and_at_a_steep_one_refused(scanne
 # ------------------------------------------------------------------------------------------------ what is measured
 
 
-@pytest.mark.parametrize(("kernel", "width"), [("S", SOFT), ("B", BONE)])
-def test_calibration_finds_the_blur_the_slice_and_the_contrast(kernel, width):
-    truth = bars((64, 60, 56))
-    seen = scan(truth, protocol(0.195, 0.5, kernel), np.random.default_rng(0))
+@pytest.mark.parametrize("f50", [0.4, 0.85])
+def test_calibration_finds_the_blur_the_slice_and_the_contrast(f50):
+    """With a kernel that is a Gaussian: its width is known."""
+    truth, width = bars((100, 90, 64)), 2 * np.log(2) / np.pi / f50
+    gaussian = Protocol(pixel_mm=0.195, slice_mm=0.5, kernel=Kernel(f50=f50, f10=1.8226 * f50), noise_hu=20.0)
+    seen = scan(truth, gaussian, np.random.default_rng(0))
     duller = Volume((0.8 * seen.array + 40).astype(np.float32), seen.grid)
     found = calibrated(duller, truth)
-    assert found.blur.in_plane == pytest.approx(width, rel=0.06)
+    assert found.blur.in_plane == pytest.approx(width, rel=0.05)
     assert found.blur.slice_thickness == pytest.approx(0.5, abs=0.08)
     assert found.gain == pytest.approx(0.8, rel=0.04)
     assert found.offset == pytest.approx(40, abs=20)
@@ -259,8 +263,8 @@ def test_padding_stays_padding_when_contrast_is_corrected():
     truth = bars((48, 44, 40))
     seen = scan(truth, protocol(0.195, 0.5, "B"), None)
     found = calibrated(seen, truth)
-    seen.array[0] = -1024
-    assert (found.corrected(seen).array[0] == -1024).all()
+    padded = Volume(np.where(np.indices(seen.array.shape)[0] == 0, -1024, seen.array), seen.grid)
+    assert (found.corrected(padded).array[0] == -1024).all()
 
 
 def test_a_truth_that_is_flat_or_elsewhere_calibrates_nothing():

@@ -18,6 +18,8 @@ from voxbench.tasks.superresolution.solver import AIR_HU, Prior, Problem, Step, 
 
 AIR_BELOW = -400.0
 """HU of the smooth mean below which there is air."""
+TRIAL = 64
+"""Side, in voxels, of the box on which noise is measured."""
 BYTES_PER_VOXEL = 72
 """Working memory of the solver."""
 
@@ -135,10 +137,10 @@ def fuse(
     Minimised is half the sum over sequences of |A x - y|^2 / noise^2 (with fewer samples counted where they were
     interpolated) plus a Charbonnier total variation. Nothing may be less than fat (-100 HU), but near air, where it
     may be -1024: that makes the pores dark although no sequence resolves them. A sequence whose axes are parallel to
-    the volume's is used on its own grid (best: nothing was interpolated); one that lies on the volume's grid already, as in
-    the challenge's registered data, is taken as interpolated, with -1024 as padding; any other is brought over first
-    by trilinear interpolation. Boxes with overlap are solved one after another; the one in the middle decides how many
-    steps all take: until the residual is what the noise explains (discrepancy principle) or the objective stays.
+    the volume's is used on its own grid (best: nothing was interpolated); one that lies on the volume's grid already,
+    as in the challenge's registered data, is taken as interpolated, with -1024 as padding; any other is brought over
+    first by trilinear interpolation. Boxes with overlap are solved one after another; the one in the middle decides how
+    many steps all take: until the residual is what the noise explains (discrepancy principle) or the objective stays.
 
     Args:
         observations: Sequences of one sample in one world, HU; arrays may be memory-mapped.
@@ -157,7 +159,7 @@ def fuse(
         V. A. Morozov, Soviet Math. Dokl. 7:414-417, 1966 (discrepancy principle)
     """
     _check(observations, blurs, config)
-    noise = config.noise or tuple(noise_level(v) for v in observations)
+    noise = config.noise or measured_noise(observations, onto, blurs, config)
     seen = [observe(v, onto, b, n) for v, b, n in zip(observations, blurs, noise, strict=True)]
     boxes = slabs(onto.shape, int(config.memory_gb * 1e9 / BYTES_PER_VOXEL), config.overlap)
     volume = np.empty(onto.shape, dtype=np.int16 if config.whole_numbers else np.float32)
@@ -180,6 +182,32 @@ def fuse(
             confidence[there] = leverage(problem, found, box.start, config.probes, 2 * config.inner)[here]
     estimated = Estimated(tuple(noise), tuple(o.resampled for o in seen))
     return Fusion(Volume(volume, onto), Volume(confidence, onto) if config.probes else None, history, estimated)
+
+
+def measured_noise(
+    observations: Sequence[Volume], onto: Grid, blurs: Sequence[SequenceBlur], config: FusionConfig
+) -> tuple[float, ...]:
+    """Standard deviation of the noise of each sequence, HU.
+
+    What ``noise_level`` finds in the flattest parts is too much where structure fills the field of view. So a box in
+    the middle is fused with it; what the solution leaves unexplained of a sequence is too little, since it fits some
+    noise. Where that is the smaller of the two the truth lies between: their geometric mean is taken.
+    """
+    first = tuple(noise_level(v) for v in observations)
+    shape = [min(n, TRIAL) for n in onto.shape]
+    a, b, c = ((n - m) // 2 for n, m in zip(onto.shape, shape, strict=True))
+    grid = onto.cropped((a, b, c), (a + shape[0], b + shape[1], c + shape[2]))
+    seen = [observe(v, onto, blur, n) for v, blur, n in zip(observations, blurs, first, strict=True)]
+    problem, _ = local_problem(seen, (a, b, c), grid.shape, Prior(config.edge, config.knee))
+    if len(problem.observations) < len(seen):
+        return first
+    trial = list(solve(problem, problem.start(), list(first), config, stop=False, most=3))[-1][0]
+    measured = []
+    for local, residual, level in zip(problem.observations, problem.residuals(trial), first, strict=True):
+        used = residual[np.broadcast_to(local.weight > 0, residual.shape)].astype(np.float64)
+        rest = float(np.sqrt(np.mean(used**2))) if used.size else level
+        measured.append(max(1.0, float(np.sqrt(level * min(level, rest)))))
+    return tuple(measured)
 
 
 def local_problem(
