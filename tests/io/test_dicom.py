@@ -142,7 +142,9 @@ def test_a_slice_that_is_there_twice_is_named_with_its_copy(tmp_path: Path, stor
     write_series(tmp_path, stored)
     copy = tmp_path / "03_1.2.3 copy.dcm"
     copy.write_bytes((tmp_path / "03_1.2.3.dcm").read_bytes())
-    with pytest.raises(FileReadError, match=r"1 slices are there more than once: 03_1.2.3 copy.dcm and 03_1.2.3.dcm at"):
+    with pytest.raises(
+        FileReadError, match=r"1 slices are there more than once: 03_1.2.3 copy.dcm and 03_1.2.3.dcm at"
+    ):
         read_volume(tmp_path)
 
 

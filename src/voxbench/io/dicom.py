@@ -179,7 +179,8 @@ def _require_one_each(path: Path, along: np.ndarray, files: list[Path]) -> None:
     twice = np.flatnonzero(~new_place) - 1
     named = [f"{files[n].name} and {files[n + 1].name} at {along[n]:.4g} mm" for n in twice[:5]]
     raise FileReadError(
-        f"{path}: {int((images > 1).sum())} slices are there more than once: {'; '.join(named)}\n  take the copies out of the folder"
+        f"{path}: {int((images > 1).sum())} slices are there more than once: {'; '.join(named)}\n"
+        "  take the copies out of the folder"
     )
 
 
@@ -224,7 +225,7 @@ def _values(files: list[Path], slices: list[Any]) -> np.ndarray:
 
 
 def _rescaled(slice_: Any) -> np.ndarray:
-    """The values of one slice, [row, column]: as they are stored, whole numbers (int64 only if they need it), float32."""
+    """The values of one slice, [row, column]: as stored, whole numbers, or float32."""
     slope, intercept = float(slice_.get("RescaleSlope", 1.0)), float(slice_.get("RescaleIntercept", 0.0))
     stored = slice_.pixel_array
     slice_._pixel_array = None  # neither the decoded nor the stored pixels are looked at again
