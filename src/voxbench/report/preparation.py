@@ -59,8 +59,9 @@ def alignment_picture(path: Path, micro_ct: Volume, clinical: Mapping[str, Volum
             if low < BONE_HU < high and min(outline.shape) > 1:
                 axes.contour(np.ma.masked_invalid(outline), [BONE_HU], colors=OUTLINE, linewidths=0.8)
             if column == 0:
-                axes.set_title(title, color=INK, fontsize=9.5, pad=4, loc="left", parse_math=False)
                 scale_bar(axes, box)
+        top = spec[row, 0].get_position(figure).y1 + 0.05 / size[1]
+        figure.text(0.01, top, title, color=INK, fontsize=9.5, va="bottom", parse_math=False)
     picture = streams.BytesIO()
     canvas.print_png(picture, metadata={"Software": "voxbench", "Title": path.stem})
     with atomic(path) as temporary:

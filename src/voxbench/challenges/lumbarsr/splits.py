@@ -71,7 +71,12 @@ def split_named(name: str, *, needs_target: bool = True) -> Split:
 
 
 def samples_of(
-    named: Sequence[str] | None, split: str | None, default: tuple[str, ...], *, needs_target: bool = True
+    named: Sequence[str] | None,
+    split: str | None,
+    default: tuple[str, ...],
+    *,
+    needs_target: bool = True,
+    option: str = "sample",
 ) -> tuple[str, ...]:
     """The samples that a command line asks for.
 
@@ -80,6 +85,7 @@ def samples_of(
         split: Name of a split given instead.
         default: What is meant when neither is given.
         needs_target: Whether what is asked for needs the micro-CT.
+        option: What naming them one by one is called on the command line.
 
     Raises:
         UsageError: Both are given, or there is no such split, or its micro-CT is hidden.
@@ -87,5 +93,5 @@ def samples_of(
     if split is None:
         return tuple(named or default)
     if named:
-        raise UsageError(f"give --sample or --split {split}, not both")
+        raise UsageError(f"give --{option} or the split {split}, not both")
     return split_named(split, needs_target=needs_target).samples
