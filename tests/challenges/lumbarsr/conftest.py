@@ -19,7 +19,7 @@ from voxbench.simulate.ct import KERNELS, Placement, Protocol, scan
 from voxbench.simulate.phantoms.vertebra import vertebra_phantom
 from voxbench.tasks.registration.linear_models import rotation_by
 
-SHAPE = (112, 104, 80)
+SHAPE = (104, 96, 76)
 DEGREES, SHIFT = 5.0, (2.5, -2.0, 2.4)
 SEQUENCES = ("195X_195Y_500Z_B", "195X_195Y_1000Z_S", "586X_586Y_500Z_S")
 

@@ -231,8 +231,8 @@ def _record(sources: Sources, grid: Grid, views: Mapping[str, Record]) -> Record
         "sequences": {name: sequences[name] for name in sources.clinical},
         "warnings": [warning for view in views.values() for warning in view.pop("warnings")],
         "definitions": {
-            "dice, hd95_mm, hd_mm": "bone masks (above 200 HU, closed by 1 mm, filled, no specks) on the micro-CT's grid; "
-            "border voxels by faces, the larger of the two directed percentiles",
+            "dice, hd95_mm, hd_mm": "bone masks (above 200 HU, closed by 1 mm, filled, no specks) on the micro-CT's "
+            "grid; border voxels by faces, the larger of the two directed percentiles",
             "candidates": "Dice of what is above 200 HU, on the micro-CT reduced for registration",
             "micro_from_clinical": "RAS+ mm, world of the source's header to world of the micro-CT",
         },
