@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
+from scipy.ndimage import gaussian_filter
 
 from voxbench.challenges.lumbarsr.alignment import FLIPS, align, moved_grid, placed_by, reduced
 from voxbench.challenges.lumbarsr.bone_masks import bone_agreement, dice, filled_bone
@@ -21,6 +22,8 @@ from voxbench.cli import main
 from voxbench.errors import EmptyShapeError, FileReadError
 from voxbench.geometry import Affine, Grid, Volume, resample
 from voxbench.io import read_labels, read_volume, write_volume
+from voxbench.simulate.ct import KERNELS, Placement, Protocol, scan
+from voxbench.tasks.registration.linear_models import rotation_by
 
 SEQUENCES = ("195X_195Y_500Z_B", "195X_195Y_1000Z_S", "586X_586Y_500Z_S")
 TWO = ("mirrored", "turned")
@@ -460,3 +463,27 @@ def prepared_order(sequence: str) -> int:
     from voxbench.challenges.lumbarsr.cases import SEQUENCES as ALL
 
     return ALL.index(sequence)
+
+
+@pytest.mark.real_data
+def test_a_real_micro_ct_that_was_moved_is_found_again(real_data):
+    source = read_volume(real_data / "microct/lhdl2923_lower_39um.nii.gz")
+    grey = gaussian_filter(source.array.astype(np.float32), 0.5 * 0.105 / source.grid.spacing[0])
+    shape = tuple(int((n - 1) * s / 0.105) for n, s in zip(source.grid.shape, source.grid.spacing, strict=True))
+    grid = Grid.from_parts((shape[0], shape[1], shape[2]), (0.105,) * 3, tuple(source.grid.origin))
+    straight = Volume(grey, Grid.from_parts(source.grid.shape, tuple(source.grid.spacing), tuple(source.grid.origin)))
+    micro = resample(Volume(straight.array * 7.9 - 50, straight.grid), grid)
+    turn = rotation_by(np.radians(5) * np.array([0.6, -0.5, 0.62]))[0]
+    motion = Affine.from_parts(turn, grid.centre - turn @ grid.centre + np.array([2.5, -2.0, 2.4]))
+    room = grid.cropped((-36, -36, -36), (shape[0] + 36, shape[1] + 36, shape[2] + 36))
+    moved = resample(micro, room, motion.inverse(), "linear", -1000.0)
+    for view, least_mm in (("195X_195Y", 0.1), ("586X_586Y", 0.25)):
+        pixel, _, thickness = Case("Lumbar_01", f"{view}_500Z_B").spacing_mm
+        protocol = Protocol(pixel_mm=pixel, slice_mm=thickness, kernel=KERNELS["B"])
+        seen = scan(moved, protocol, np.random.default_rng(1), Placement((0.3, 0.6, 0.2)))
+        lay = placed_by("turned", seen.grid, grid).inverse()
+        found = align(micro, Volume(seen.array, moved_grid(seen.grid, lay)), tuple(FLIPS))
+        assert found.flip == "turned"
+        assert found.margin > 0.1
+        there = (lay @ motion)(grid.corners)
+        assert np.linalg.norm(found.micro_from_clinical(there) - grid.corners, axis=1).max() < least_mm
