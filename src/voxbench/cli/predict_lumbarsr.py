@@ -21,6 +21,7 @@ def lumbarsr(
     sequence: Many = None,
     observe: Many = None,
     source: Literal["auto", "native", "registered"] = "auto",
+    confidence: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
     force: Switch = False,
@@ -31,14 +32,16 @@ def lumbarsr(
     Args:
         data: Folder holding RegisteredData/, and original_dicom/ with native volumes as NIfTI where there are any.
         out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
-        method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos) or lanczos
-            (windowed sinc); trilinear if not given. With --weights a name for the predictions [the network's].
+        method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos), lanczos
+            (windowed sinc), or fusion (all sequences of a sample together, blur calibrated on samples of the data that
+            are not predicted); trilinear if not given. With --weights a name for the predictions [the network's].
         weights: Folder of a voxbench train lumbarsr: predict with this network (needs voxbench[learn]).
         sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         observe: Sequences that a method which joins several may use; all that are there if not given.
         source: native: the scanner's voxels; registered: the volume on the target grid, read at the sequence's own
             spacing; auto: native where it is there.
+        confidence: Of fusion also write how much of each voxel the data fix, percent.
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
         force: Predict again what is there already, and replace files of other origin.
@@ -58,11 +61,14 @@ def lumbarsr(
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         source=source,
         observe=tuple(observe or SEQUENCES),
+        confidence=confidence,
     )
     try:
         cases_of(settings.samples, (*settings.sequences, *settings.observe))
     except InputError as error:
         raise UsageError(str(error)) from error
+    if confidence and settings.method != "fusion":
+        raise UsageError(f"--confidence is of --method fusion; the method is {settings.method}")
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
     if weights is None:
         todo = jobs_of(data, out, settings)
