@@ -22,6 +22,7 @@ def lumbarsr(
     sequence: Many = None,
     observe: Many = None,
     source: Literal["auto", "native", "registered"] = "auto",
+    confidence: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
     force: Switch = False,
@@ -33,8 +34,9 @@ def lumbarsr(
         data: Folder holding RegisteredData/, and the scanner's own voxels as NIfTI where there are any: native/ as
             prepare writes it, or original_dicom/ as simulate does.
         out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
-        method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos) or lanczos
-            (windowed sinc); trilinear if not given. With --weights a name for the predictions [the network's].
+        method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos), lanczos
+            (windowed sinc), or fusion (all sequences of a sample together, blur calibrated on samples of the data that
+            are not predicted); trilinear if not given. With --weights a name for the predictions [the network's].
         weights: Folder of a voxbench train lumbarsr: predict with this network (needs voxbench[learn]).
         sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         split: Samples of a split instead: seed-train, seed-phase-1, seed-phase-2, released-train, released-test.
@@ -42,6 +44,7 @@ def lumbarsr(
         observe: Sequences that a method which joins several may use; all that are there if not given.
         source: native: the scanner's voxels; registered: the volume on the target grid, read at the sequence's own
             spacing; auto: native where it is there.
+        confidence: Of fusion also write how much of each voxel the data fix, percent.
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
         force: Predict again what is there already, and replace files of other origin.
@@ -62,11 +65,14 @@ def lumbarsr(
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         source=source,
         observe=tuple(observe or SEQUENCES),
+        confidence=confidence,
     )
     try:
         cases_of(settings.samples, (*settings.sequences, *settings.observe))
     except InputError as error:
         raise UsageError(str(error)) from error
+    if confidence and settings.method != "fusion":
+        raise UsageError(f"--confidence is of --method fusion; the method is {settings.method}")
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
     if weights is None:
         todo = jobs_of(data, out, settings)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.lumbarsr.calibration import SequenceModel, sequence_models
 from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, Case, cases_of
+from voxbench.challenges.lumbarsr.observations import Source, kind_of, observation_path, observe, target_path
 from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError
-from voxbench.geometry import Grid, Volume
-from voxbench.io import read_volume, write_volume
+from voxbench.geometry import Volume
+from voxbench.io import write_volume
 from voxbench.io.read import read_grid
 from voxbench.jobs import Job, Record, Records
-from voxbench.tasks.superresolution import interpolate, method_named
-
-Source = Literal["auto", "native", "registered"]
-"""Where observations come from: the scanner's own grid; or the registered volume read at the sequence's own spacing."""
+from voxbench.tasks.superresolution import FusionConfig, fuse, method_named
 
 
 class LumbarsrPrediction(Config):
@@ -32,6 +30,10 @@ class LumbarsrPrediction(Config):
     observe: tuple[str, ...] = Field(
         default=SEQUENCES, description="What a joint method may use together, as far as it is there."
     )
+    models: dict[str, SequenceModel] = Field(
+        default={}, description="How sequences blur, for methods that must know; measured on training samples if none."
+    )
+    confidence: bool = Field(default=False, description="Write fusion's confidence map too.")
 
 
 def jobs(data: Path, out: Path, settings: LumbarsrPrediction) -> tuple[Job, ...]:
@@ -47,6 +49,9 @@ def jobs(data: Path, out: Path, settings: LumbarsrPrediction) -> tuple[Job, ...]
         FileReadError: Something is missing; all of it is named.
     """
     method = method_named(settings.method)
+    if method.needs_blurs and not settings.models:
+        models = sequence_models(data, settings.observe, settings.samples, settings.source)
+        settings = settings.model_copy(update={"models": models})
     cases = cases_of(settings.samples, settings.sequences)
     tasks = [(case.key, (case,), (case,)) for case in cases]
     if method.joint:
@@ -57,11 +62,14 @@ def jobs(data: Path, out: Path, settings: LumbarsrPrediction) -> tuple[Job, ...]
     _require(data, tasks, settings)
     made = []
     for key, wanted, observed in tasks:
-        inputs = {case.sequence: _observation(data, case, settings.source) for case in observed}
-        target = _target(data, wanted[0])
+        inputs = {case.sequence: observation_path(data, case, settings.source) for case in observed}
+        target = target_path(data, wanted[0])
         inputs |= {"target": target} if target is not None else {}
         work = partial(predict_sample, wanted, observed, (data, out), settings)
-        decides = {"method": settings.method, "sequences": [case.sequence for case in wanted]}
+        decides: Record = {"method": settings.method, "sequences": [case.sequence for case in wanted]}
+        if settings.models:
+            decides["models"] = {name: model.model_dump(mode="json") for name, model in settings.models.items()}
+            decides["confidence"] = settings.confidence
         made.append(Job(key, work, inputs, decides))
     return tuple(made)
 
@@ -81,23 +89,32 @@ def predict_sample(
         ``files`` written (below the output folder), ``observations`` (sequence: native or registered), ``spacing``.
     """
     data, out = folders
-    target = _target(data, wanted[0])
+    target = target_path(data, wanted[0])
     assert target is not None
     onto = read_grid(target)
-    volumes = [_observe(data, case, settings.source, onto) for case in observed]
-    result = method_named(settings.method).apply(volumes, onto)
+    volumes = [observe(data, case, settings.source, onto) for case in observed]
+    files: list[str] = []
+    if method_named(settings.method).needs_blurs:
+        models = [settings.models[case.sequence] for case in observed]
+        volumes = [model.corrected(volume) for model, volume in zip(models, volumes, strict=True)]
+        config = FusionConfig(probes=int(settings.confidence), whole_numbers=True)
+        made = fuse(volumes, onto, [model.blur for model in models], config)
+        result = made.volume
+        if made.confidence is not None:
+            files.append(_write_confidence(made.confidence, wanted[0], out))
+    else:
+        result = method_named(settings.method).apply(volumes, onto)
     whole = np.clip(np.rint(result.array), -32768, 32767).astype(np.int16)
-    files = []
     for case in wanted:
         path = case.prediction(out, settings.method)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileWriteError(f"{path.parent}: cannot be made: {error.strerror or error}") from error
+        _folder(path.parent)
         write_volume(path, Volume(whole, onto))
         files.append(path.relative_to(out).as_posix())
-    kinds = {case.sequence: _kind(data, case, settings.source) for case in observed}
-    return {"files": files, "observations": kinds, "shape": list(onto.shape)}
+    kinds = {case.sequence: kind_of(data, case, settings.source) for case in observed}
+    record: Record = {"files": files, "observations": kinds, "shape": list(onto.shape)}
+    if settings.models:
+        record["models"] = {case.sequence: settings.models[case.sequence].model_dump(mode="json") for case in observed}
+    return record
 
 
 def line(record: Record) -> str:
@@ -138,37 +155,25 @@ def prepare_resume(out: Path, settings: LumbarsrPrediction, force: bool) -> Reco
     return kept
 
 
-def _kind(data: Path, case: Case, source: Source) -> str:
-    native = source == "native" or (source == "auto" and case.native(data).is_file())
-    return "native" if native else "registered"
+def _write_confidence(confidence: Volume, case: Case, out: Path) -> str:
+    """Percent of each voxel that the data fix, whole numbers, beside the predictions' folder."""
+    path = out / "confidence" / case.sample / f"{case.sample.replace('_', '')}_fusion_confidence.nii.gz"
+    _folder(path.parent)
+    share = np.asarray(confidence.array, np.float32)
+    write_volume(path, Volume(np.rint(100 * share).astype(np.uint8), confidence.grid))
+    return path.relative_to(out).as_posix()
 
 
-def _observation(data: Path, case: Case, source: Source) -> Path:
-    return case.native(data) if _kind(data, case, source) == "native" else case.registered(data)
-
-
-def _observe(data: Path, case: Case, source: Source, onto: Grid) -> Volume:
-    """A sequence at the spacing it was made with.
-
-    A registered volume has been interpolated once already. It is read at the sequence's own spacing, over the same box:
-    the slices' plane is taken to be that of the first two axes of the target.
-    """
-    volume = read_volume(_observation(data, case, source))
-    if _kind(data, case, source) == "native":
-        return volume
-    coarse = interpolate(volume, onto.with_spacing(case.spacing_mm), "trilinear")
-    return Volume(np.rint(coarse.array).astype(np.int16), coarse.grid)
-
-
-def _target(data: Path, case: Case) -> Path | None:
-    """The file whose grid predictions have: the micro-CT, or where that is hidden any registered sequence."""
-    others = [Case(case.sample, sequence).registered(data) for sequence in (case.sequence, *SEQUENCES)]
-    return next((path for path in (case.reference(data), *others) if path.is_file()), None)
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileWriteError(f"{path}: cannot be made: {error.strerror or error}") from error
 
 
 def _there(data: Path, sample: str, settings: LumbarsrPrediction) -> tuple[Case, ...]:
     cases = cases_of((sample,), settings.observe)
-    return tuple(case for case in cases if _observation(data, case, settings.source).is_file())
+    return tuple(case for case in cases if observation_path(data, case, settings.source).is_file())
 
 
 def _require(
@@ -178,9 +183,9 @@ def _require(
     for key, wanted, observed in tasks:
         if not observed:
             missing.append(f"{key}: none of its clinical sequences")
-        paths = [_observation(data, case, settings.source) for case in observed]
+        paths = [observation_path(data, case, settings.source) for case in observed]
         missing += [str(path) for path in paths if not path.is_file()]
-        if _target(data, wanted[0]) is None:
+        if target_path(data, wanted[0]) is None:
             missing.append(str(wanted[0].reference(data)))
     if missing:
         raise FileReadError(f"{data}: {len(missing)} files are missing\n  " + "\n  ".join(dict.fromkeys(missing)))
