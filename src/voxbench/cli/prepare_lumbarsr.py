@@ -45,8 +45,9 @@ def lumbarsr(
     """
     from voxbench.challenges.lumbarsr.alignment import FLIPS
     from voxbench.challenges.lumbarsr.cases import SEQUENCES, cases_of
-    from voxbench.challenges.lumbarsr.preparation import LumbarsrPreparation, line, prepare_resume
+    from voxbench.challenges.lumbarsr.preparation import LumbarsrPreparation, line
     from voxbench.challenges.lumbarsr.preparation import jobs as jobs_of
+    from voxbench.challenges.lumbarsr.prepared import prepare_resume
     from voxbench.challenges.lumbarsr.sources import samples_in
     from voxbench.challenges.lumbarsr.splits import samples_of, split_named
     from voxbench.cli.progress import lines
@@ -68,7 +69,7 @@ def lumbarsr(
     except InputError as error:
         raise UsageError(str(error)) from error
     todo = jobs_of(data, out, settings, alignment_picture)
-    manner = Manner(manner.workers, manner.scheduler, prepare_resume(out, settings, force), afresh=force)
+    manner = Manner(manner.workers, manner.scheduler, prepare_resume(out, settings.samples, force), afresh=force)
     with lines(f"preparing, {len(todo)} samples") as tell:
 
         def told(outcome: Outcome) -> None:

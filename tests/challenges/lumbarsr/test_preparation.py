@@ -258,6 +258,21 @@ def test_a_sequence_that_is_gone_takes_its_files_with_it(prepared, scanned, tmp_
     assert len(list((tmp_path / "out").rglob("Lumbar01*586X*"))) == 3
 
 
+def test_what_a_killed_start_left_half_written_goes(prepared, scanned, tmp_path):
+    shutil.copytree(prepared.folder, tmp_path / "out")
+    for sample in ("Lumbar_02", "Lumbar_07"):
+        (tmp_path / f"out/.0badcafe.part.{sample}/native").mkdir(parents=True)
+    assert run("--data", scanned, "--out", tmp_path / "out", "--sample", "Lumbar_02", "--flip", *TWO) == 0
+    assert [p.name for p in (tmp_path / "out").glob(".*")] == [".0badcafe.part.Lumbar_07"]  # another start's, maybe
+
+
+def test_a_file_where_the_folder_should_be_is_refused(scanned, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert run("--data", scanned, "--out", tmp_path / "out", "--sample", "Lumbar_02") == 1
+    assert f"voxbench: {tmp_path / 'out'}" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def test_data_of_other_origin_are_not_replaced_unless_asked(scanned, tmp_path, capsys):
     theirs = Case("Lumbar_02", SEQUENCES[0]).registered(tmp_path)
     theirs.parent.mkdir(parents=True)

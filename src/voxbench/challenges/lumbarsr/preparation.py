@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +15,7 @@ from pydantic import Field, field_validator
 from voxbench.challenges.lumbarsr.alignment import Alignment, Flip, align, moved_grid
 from voxbench.challenges.lumbarsr.bone_masks import bone_agreement, filled_bone
 from voxbench.challenges.lumbarsr.cases import FIELDS_OF_VIEW, SEQUENCES, Case, cases_of
+from voxbench.challenges.lumbarsr.prepared import FOLDER, written_together
 from voxbench.challenges.lumbarsr.sources import (
     Sources,
     read_clinical,
@@ -27,11 +24,11 @@ from voxbench.challenges.lumbarsr.sources import (
     sources_of,
 )
 from voxbench.config import Config
-from voxbench.errors import FileReadError, FileWriteError, InputError
+from voxbench.errors import FileReadError, InputError
 from voxbench.geometry import Grid, LabelMap, Volume
-from voxbench.io import read_json, sha256, write_json, write_labels, write_volume
+from voxbench.io import sha256, write_json, write_labels, write_volume
 from voxbench.io.atomic import sha256_of_folder
-from voxbench.jobs import Job, Record, Records
+from voxbench.jobs import Job, Record
 from voxbench.simulate.ct import registered
 from voxbench.types import Mask
 
@@ -42,8 +39,6 @@ FAR_MM = 1.0
 """HD95 of bone masks beyond which the picture ought to be looked at; the published ones are 0.23 and 0.29 mm."""
 APART_MM = 2.0
 """How far the middles of two sequences of one scan may lie apart."""
-FOLDER = "preparation"
-PLACES = ("RegisteredData", "BoneMask", "native")
 
 Draw = Callable[[Path, Volume, Mapping[str, Volume]], None]
 """Writes the picture of a sample: where, the micro-CT, and by title the registered sequences whose bone is outlined."""
@@ -116,8 +111,7 @@ def prepare_sample(
     micro = read_micro_ct(sources.micro_ct)
     bone = filled_bone(micro)
     case = Case(sample, next(iter(sources.clinical)))
-    with _written_together(out, sample) as folder:
-        _make_folders(folder, sample)
+    with written_together(out, sample) as folder:
         write_volume(case.reference(folder), micro)
         write_labels(case.bone_masks(folder)[1], LabelMap(bone.astype(np.uint8), micro.grid))
         target = Target(micro, bone, folder)
@@ -251,71 +245,6 @@ def line(record: Record) -> str:
     said = [f"{record['sample']}  {there} sequences", *fits]
     said += [f"missing: {', '.join(missing)}"] if missing else []
     return "\n".join(["  ".join(said), *(f"  look: {warning}" for warning in record["warnings"])])
-
-
-def prepare_resume(out: Path, settings: LumbarsrPreparation, force: bool) -> Records:
-    """The records of an earlier start, without those whose files are gone.
-
-    Args:
-        out: Folder of the results.
-        settings: What is prepared.
-        force: Whether files that are not ours may be replaced.
-
-    Raises:
-        FileWriteError: A sample has data there that no earlier start of ours left.
-    """
-    kept = Records(out / "cases" / FOLDER)
-    there = [place for sample in settings.samples for place in _foreign(out, sample)]
-    if there and not force:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise FileWriteError(f"{there[0]}{more}: exists already\n  --force replaces it, or give another folder")
-    kept.open("prepare lumbarsr")
-    for sample in settings.samples:
-        files = (kept.kept(sample).get("record") or {}).get("files", {})
-        if not all((out / file).is_file() for file in (*files, f"{FOLDER}/{sample}.json")):
-            kept.path(sample).unlink(missing_ok=True)
-    return kept
-
-
-def _foreign(out: Path, sample: str) -> list[Path]:
-    """Folders of a sample that hold something we did not put there."""
-    ours = (out / FOLDER / f"{sample}.json").is_file()
-    places = [out / place / sample for place in PLACES]
-    return [] if ours else [place for place in places if place.is_dir() and any(place.iterdir())]
-
-
-def _make_folders(folder: Path, sample: str) -> None:
-    for place in (*(folder / name / sample for name in PLACES), folder / FOLDER):
-        place.mkdir(parents=True)
-
-
-@contextmanager
-def _written_together(out: Path, sample: str) -> Iterator[Path]:
-    """A temporary folder whose files become those of ``out`` when the block succeeds; what we left before goes."""
-    temporary = out / f".{secrets.token_hex(4)}.part.{sample}"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        _remove_earlier(out, sample)
-        note = temporary / FOLDER / f"{sample}.json"  # first: it says that the others are ours
-        rest = [path for path in sorted(temporary.rglob("*")) if path.is_file() and path != note]
-        for path in (note, *rest):
-            place = out / path.relative_to(temporary)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_earlier(out: Path, sample: str) -> None:
-    """The files that an earlier start left of a sample: a sequence may be gone since."""
-    with contextlib.suppress(FileReadError, AttributeError):
-        for file in read_json(out / FOLDER / f"{sample}.json").get("files", {}):
-            path = (out / file).resolve()
-            if path.is_relative_to(out.resolve()) and sample in path.as_posix():
-                path.unlink(missing_ok=True)
 
 
 def _hash(path: Path) -> str:
