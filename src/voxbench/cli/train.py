@@ -34,7 +34,12 @@ class Run:
     size: Annotated[Literal["laptop", "paper"], Parameter(help="The published size, or a small one.")] = "laptop"
     sample: Annotated[list[str] | None, Parameter(help="Samples to learn from [01 to 25].", negative="")] = None
     validation: Annotated[list[str] | None, Parameter(help="Samples to validate on [none].", negative="")] = None
-    sequence: Annotated[list[str] | None, Parameter(help="Sequences that go in [all eight].", negative="")] = None
+    split: Annotated[str | None, Parameter(help="Samples of a split to learn from, e.g. released-train.")] = None
+    validation_split: Annotated[str | None, Parameter(help="Samples of a split to validate on.")] = None
+    sequence: Annotated[
+        list[str] | None,
+        Parameter(help="Sequences that go in [all eight; the seed's four with its split].", negative=""),
+    ] = None
     config: Annotated[Path | None, Parameter(help="Training settings as TOML; options on the line come first.")] = None
     force: Annotated[bool, Parameter(negative="", help="Start anew if the folder holds a run.")] = False
     json: Annotated[bool, Parameter(negative="", help="Print the card of the weights on stdout.")] = False
@@ -58,13 +63,15 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
         raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
     from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES
     from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.splits import samples_of, split_named
 
+    expected = SEQUENCES if run.split is None else split_named(run.split).sequences
     learning = LearningConfig(
         method=run.method,
         size=run.size,
-        samples=tuple(run.sample or TRAINING_SAMPLES),
-        validation=tuple(run.validation or ()),
-        sequences=tuple(run.sequence or SEQUENCES),
+        samples=samples_of(run.sample, run.split, TRAINING_SAMPLES),
+        validation=samples_of(run.validation, run.validation_split, (), option="validation"),
+        sequences=tuple(run.sequence or expected),
     )
     both = sorted(set(learning.samples) & set(learning.validation))
     if both:
