@@ -40,6 +40,12 @@ class Run:
         list[str] | None,
         Parameter(help="Sequences that go in [all eight; the seed's four with its split].", negative=""),
     ] = None
+    base: Annotated[
+        str | None,
+        Parameter(
+            help="For unet3d: method whose volume goes in too and is corrected, e.g. fusion [the channels' mean]."
+        ),
+    ] = None
     config: Annotated[Path | None, Parameter(help="Training settings as TOML; options on the line come first.")] = None
     force: Annotated[bool, Parameter(negative="", help="Start anew if the folder holds a run.")] = False
     json: Annotated[bool, Parameter(negative="", help="Print the card of the weights on stdout.")] = False
@@ -72,11 +78,24 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
         samples=samples_of(run.sample, run.split, TRAINING_SAMPLES),
         validation=samples_of(run.validation, run.validation_split, (), option="validation"),
         sequences=tuple(run.sequence or expected),
+        base=_base(run),
     )
     both = sorted(set(learning.samples) & set(learning.validation))
     if both:
         raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
     _train(run, learning, training)
+
+
+def _base(run: Run) -> str:
+    """The method whose volume goes in too."""
+    from voxbench.errors import UsageError
+    from voxbench.tasks.superresolution import method_named
+
+    if run.base is None:
+        return ""
+    if run.method != "unet3d":
+        raise UsageError(f"--base is for unet3d; the method is {run.method}")
+    return method_named(run.base).name
 
 
 def _train(run: Run, learning: object, training: TrainingConfig) -> None:
