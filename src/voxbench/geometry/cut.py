@@ -112,7 +112,7 @@ def cut_section(mesh: Mesh, plane: Plane) -> Section:
     share = np.divide(heights[first], gap, out=np.zeros(len(first)), where=gap != 0)
     section = Section(first, second, share, np.zeros((0, 3), np.int64))
     faces = [number[mesh.faces[kept[mesh.faces].all(axis=1)]]]
-    faces += [edges.split(mesh.faces, number, len(old))]
+    faces += [edges.split(number, len(old))]
     faces += [_lid(loop, section.of(mesh.vertices), plane) for loop in edges.loops(len(old))]
     return Section(first, second, share, np.concatenate([part for part in faces if len(part)]))
 
@@ -135,7 +135,7 @@ class _Crossings:
         self.inside, self.outside = (pairs[:, 0], pairs[:, 1]) if len(pairs) else (ends[:, 0], ends[:, 1])
         self._to_next, self._to_last = which.reshape(2, -1)
 
-    def split(self, faces: np.ndarray, number: np.ndarray, offset: int) -> np.ndarray:
+    def split(self, number: np.ndarray, offset: int) -> np.ndarray:
         """What is left of the faces that are cut."""
         lone = self._lone_inside
         a, b = self._to_next + offset, self._to_last + offset

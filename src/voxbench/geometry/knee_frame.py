@@ -10,11 +10,15 @@ import numpy as np
 from voxbench.errors import EmptyShapeError
 from voxbench.geometry.affine import Affine
 from voxbench.geometry.articulation import FIBULA_CENTRE, FLEXION_CENTRE, JOINT_CENTRE, PATELLA_CENTRE
+from voxbench.geometry.shapes import Side
 from voxbench.types import Points, Vector3
 
 CONDYLES_MM = 45.0
 SHAFT_MM = (70.0, 150.0)
 BACK_MM = 22.0
+HEAD_MM = 40.0
+FIBULA_BACK = np.radians(25.0)
+"""The fibula's head lies to the outside of the tibia and, by about this angle, to the back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,7 @@ class KneeFrame:
     landmarks: Mapping[str, Vector3]
 
 
-def knee_frame(bones: Mapping[str, Points]) -> KneeFrame:
+def knee_frame(bones: Mapping[str, Points], side: Side) -> KneeFrame:
     """The frame of a knee that is nearly straight.
 
     The z axis is the mean of the axes of the two shafts near the knee; the x axis goes through the centres of two
@@ -39,30 +43,35 @@ def knee_frame(bones: Mapping[str, Points]) -> KneeFrame:
     joint's middle lies under the middle of the two centres, as low as the condyles reach on average.
 
     Args:
-        bones: Vertices of femur, tibia, fibula and patella in one frame whose handedness is that of the world.
+        bones: Vertices of femur, tibia, fibula and, if there is one, patella, in one right-handed frame.
+        side: Which leg: the fibula is on its outside.
 
     Raises:
         EmptyShapeError: The shafts are shorter than 70 mm, or condyles cannot be found.
     """
-    femur, tibia, patella = bones["femur"], bones["tibia"], bones["patella"]
+    femur, tibia, fibula = bones["femur"], bones["tibia"], bones["fibula"]
     up = _unit(femur.mean(axis=0) - tibia.mean(axis=0))
     for _ in range(3):
         up = _unit(_shaft(femur, up) - _shaft(tibia, -up))
-    front = patella.mean(axis=0) - _end(femur, up, CONDYLES_MM).mean(axis=0)
-    right = _unit(np.cross(front, up))
+    aside = _end(fibula, -up, HEAD_MM).mean(axis=0) - _end(tibia, -up, HEAD_MM).mean(axis=0)
+    aside = _unit(aside - up * (aside @ up))
+    outwards = 1 if side == "right" else -1
+    right = outwards * np.cos(FIBULA_BACK) * aside + np.sin(FIBULA_BACK) * np.cross(up, aside)
+    centres, lows = _condyles(femur, right, up)
     for _ in range(4):
-        centres, lows = _condyles(femur, right, up)
         along = centres[1] - centres[0]
         right = _unit(along - up * (along @ up))
+        centres, lows = _condyles(femur, right, up)
     flexion = centres.mean(axis=0)
     axes = np.stack([right, np.cross(up, right), up])
     joint = flexion + up * (float(np.mean(lows)) - flexion @ up)
     places = {
         FLEXION_CENTRE: flexion,
         JOINT_CENTRE: joint,
-        PATELLA_CENTRE: patella.mean(axis=0),
-        FIBULA_CENTRE: _end(bones["fibula"], -up, 20.0).mean(axis=0),
+        FIBULA_CENTRE: _end(fibula, -up, 20.0).mean(axis=0),
     }
+    if "patella" in bones:
+        places[PATELLA_CENTRE] = bones["patella"].mean(axis=0)
     return KneeFrame(
         Affine.from_parts(axes, -axes @ joint, "model", "world"),
         {name: axes @ (place - joint) for name, place in places.items()},

@@ -79,8 +79,8 @@ def seated_pose(bones: Mapping[str, Mesh], articulation: Articulation, pose: Kne
 def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
     """The model with the mean's bones in contact; what varies stays what it was.
 
-    The shin goes to the side until the middle of its plateau is under the middle of the condyles, and up to the gap; the
-    patella goes to the side until its ridge lies deepest in the groove.
+    The shin goes to the side until the middle of its plateau is under the middle of the condyles, and up to the gap;
+    the patella goes to the side until its ridge lies deepest in the groove.
 
     Args:
         model: Femur, tibia, fibula, patella in the anatomical frame, with landmarks.

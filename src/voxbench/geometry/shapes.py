@@ -72,9 +72,7 @@ class ShapeModel:
     def ranges(self) -> Mapping[str, slice]:
         """Which vertices belong to each bone."""
         ends = np.cumsum([0, *(int(f.max()) + 1 for f in self.faces.values())]).tolist()
-        return MappingProxyType(
-            {bone: slice(a, b) for bone, a, b in zip(self.faces, ends[:-1], ends[1:], strict=True)}
-        )
+        return MappingProxyType({bone: slice(a, b) for bone, a, b in zip(self.faces, ends[:-1], ends[1:], strict=True)})
 
     def vertices(self, coefficients: np.ndarray | Sequence[float]) -> Points:
         """All vertices for some coefficients (those not given are 0), mm, float64 (n, 3).

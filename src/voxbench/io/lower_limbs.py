@@ -1,9 +1,9 @@
 """The shape model of the package musculoskeletal-models as a `ShapeModel` of the knee.
 
 The package (Auckland Bioengineering Institute, MPL-2.0) holds 26 people's left pelvis, femur, patella, tibia and fibula
-as patches of polynomials, whose 3225 nodes vary along principal components. Here the patches are cut into triangles, the
-bones are cut off 200 mm from the joint, and every person's bones are laid on the mean's rigidly (femur and patella by
-themselves, tibia and fibula together), so that what varies is shape and size, and not how the knees were held. The
+as patches of polynomials, whose 3225 nodes vary along principal components. Here the patches are cut into triangles,
+the bones are cut off 200 mm from the joint, and every person's bones are laid on the mean's rigidly (femur and patella
+by themselves, tibia and fibula together), so that what varies is shape and size, and not how the knees were held. The
 mean's bones, which stand into one another, are seated anew.
 Nothing of the package is kept here: its files are fetched by :mod:`voxbench.io.samples`.
 """
@@ -90,7 +90,7 @@ def _bones(patches: Mapping[str, Patches], whole: Mapping[str, np.ndarray]) -> t
 
 def _knee(vertices: dict[str, np.ndarray], faces: dict[str, np.ndarray]) -> ShapeModel:
     """Into the anatomical frame, cut to length, people laid on the mean, principal components."""
-    frame = knee_frame({bone: v.mean(axis=0) for bone, v in vertices.items()})
+    frame = knee_frame({bone: v.mean(axis=0) for bone, v in vertices.items()}, "left")
     moved = {bone: frame.model_from_world(v) for bone, v in vertices.items()}
     for bone, outwards in (("femur", 1.0), ("tibia", -1.0), ("fibula", -1.0)):
         plane = Plane(np.array([0.0, 0.0, outwards]), LENGTH_MM)
@@ -158,7 +158,7 @@ class _OnlyArrays(pickle.Unpickler):
     """A pickle may hold NumPy arrays and plain values, and nothing that runs."""
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {"_reconstruct": np._core.multiarray._reconstruct, "ndarray": np.ndarray, "dtype": np.dtype}
+        known = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
         if module.split(".")[0] == "numpy" and name in known:
             return known[name]
         raise FileReadError(f"it asks for {module}.{name}; only arrays are read")

@@ -93,7 +93,7 @@ def _welded(ids: list[list[int]], kinds: list[str], cuts: int) -> Patches:
     for own, kind in zip(ids, kinds, strict=True):
         local, triangles = made[kind]
         rows = np.zeros((len(local), count))
-        np.add.at(rows, (slice(None), own), local)
+        np.add.at(rows.T, np.array(own), local.T)
         weights.append(rows)
         faces.append(triangles + start)
         start += len(local)

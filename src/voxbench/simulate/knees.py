@@ -63,7 +63,12 @@ class Knee:
     side: Side
 
 
-def random_knee(model: ShapeModel, rng: np.random.Generator, variation: KneeVariation = KneeVariation()) -> Knee:
+def random_knee(
+    model: ShapeModel,
+    rng: np.random.Generator,
+    variation: KneeVariation = KneeVariation(),
+    like: tuple[np.ndarray, float] | None = None,
+) -> Knee:
     """Draw a knee; one whose bones cannot be kept apart is drawn again.
 
     The middle of the joint lies near the world's origin, the person upright along z and facing y.
@@ -72,6 +77,7 @@ def random_knee(model: ShapeModel, rng: np.random.Generator, variation: KneeVari
         model: Of femur, tibia, fibula and patella, with the landmarks of `Articulation`.
         rng: Source of randomness.
         variation: What differs.
+        like: Coefficients of another knee, and the correlation with them, 0 to 1.
 
     Raises:
         InputError: No draw of fifty gave bones that are apart, or the model is not one of a knee.
@@ -83,6 +89,8 @@ def random_knee(model: ShapeModel, rng: np.random.Generator, variation: KneeVari
     refused = ""
     for _ in range(TRIES):
         coefficients = _within(rng, len(own.modes), v.most / v.shape if v.shape else v.most) * v.shape
+        if like is not None:
+            coefficients = like[1] * like[0] + np.sqrt(1 - like[1] ** 2) * coefficients
         pose, gaps = _pose(rng, v), Gaps(*(float(rng.uniform(*ends)) for ends in (v.gap, v.patella_gap, v.fibula_gap)))
         bones = own.sample(coefficients)
         try:

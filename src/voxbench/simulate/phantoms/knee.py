@@ -2,8 +2,9 @@
 
 Bones have a cortical shell (thin at the joint, thick along the shaft), spongiosa with a texture that runs along the leg
 and thins out towards the shaft, and fatty marrow in the shaft. Around them lie cartilage and menisci in the joint, the
-quadriceps and patellar tendons, the fat pad behind the patella, muscle with streaks of fat, subcutaneous fat and skin, all made up
-from the bones' outline. A voxel that a surface crosses has a share of both sides.
+quadriceps and patellar tendons, the fat pad behind the patella, muscles with fat between them, the fat of the hollow of
+the knee, subcutaneous fat and skin, all made up from the bones' outline. A voxel that a surface crosses has a share of
+both sides.
 """
 
 from __future__ import annotations
@@ -127,7 +128,6 @@ def bone_depth(mesh: Mesh, grid: Grid) -> BoneDepth:
 
 def _inside(part: BoneDepth, mesh: Mesh, joint: float, rng: np.random.Generator, tissue: BoneTissue) -> np.ndarray:
     """CT numbers within a bone: shell, spongiosa, marrow."""
-
     local, depth = part.grid, part.depth
     height = np.abs(grid_points(local)[..., 2] - joint).astype(np.float32)
     along = _eased((height - tissue.shaft_from_mm) / (tissue.shaft_at_mm - tissue.shaft_from_mm))

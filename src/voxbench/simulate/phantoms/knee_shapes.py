@@ -6,7 +6,7 @@ torsion of the shafts, slope of the plateau, one condyle larger ...), with sprea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +15,6 @@ from voxbench.geometry.articulation import FIBULA_CENTRE, FLEXION_CENTRE, JOINT_
 from voxbench.geometry.seating import seated
 from voxbench.geometry.shapes import ShapeModel
 
-Field = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 LENGTH_MM = 200.0
 STEP_MM = 3.0
 BLEND_MM = 6.0
@@ -81,7 +80,7 @@ def analytic_knee(step_mm: float | int = STEP_MM) -> ShapeModel:
     parts = {bone: _surface(bone, float(step_mm)) for bone in _ROUND}
     mean = np.concatenate([vertices for vertices, _ in parts.values()])
     faces = {bone: triangles for bone, (_, triangles) in parts.items()}
-    moved = np.stack([shift(mean) * amount for shift, amount in _variations()])
+    moved = _variations(mean)
     length = np.sqrt((moved**2).sum(axis=(1, 2)))
     landmarks = {name: np.array(place) for name, place in _LANDMARKS.items()}
     return seated(ShapeModel(mean, moved / length[:, None, None], length, faces, landmarks, "right", SOURCE))
@@ -126,28 +125,21 @@ def _rod(at: np.ndarray, start: np.ndarray, end: np.ndarray, radii: tuple[float,
     return radii[0] + (radii[1] - radii[0]) * eased - away
 
 
-def _variations() -> list[tuple[Callable[[np.ndarray], np.ndarray], float]]:
-    """Displacement of the mean's vertices, and how much of it is one standard deviation."""
-
-    def along(x: Field | None = None, y: Field | None = None, z: Field | None = None) -> Callable:
-        def shift(v: np.ndarray) -> np.ndarray:
-            fields = [f(*v.T) if f is not None else np.zeros(len(v)) for f in (x, y, z)]
-            return np.stack(fields, axis=1)
-
-        return shift
-
-    def end(z: np.ndarray) -> np.ndarray:
-        return 1 / (1 + (z / 60) ** 4)
-
-    return [
-        (along(lambda x, y, z: x, lambda x, y, z: y, lambda x, y, z: z), 0.055),
-        (along(lambda x, y, z: x * end(z)), 0.035),
-        (along(y=lambda x, y, z: y * end(z)), 0.035),
-        (along(lambda x, y, z: x * (1 - end(z)), lambda x, y, z: (y - 8) * (1 - end(z))), 0.06),
-        (along(y=lambda x, y, z: (z / 100) ** 2), 1.6),
-        (along(lambda x, y, z: (z / 100) ** 2 * np.sign(z)), 1.2),
-        (along(lambda x, y, z: -y * z / 100, lambda x, y, z: x * z / 100), 0.05),
-        (along(z=lambda x, y, z: x / 25 * end(z)), 0.8),
-        (along(z=lambda x, y, z: y / 25 * end(z)), 0.7),
-        (along(y=lambda x, y, z: -x / 25 * np.clip(10 - y, 0, 30) / 30 * end(z)), 0.9),
-    ]
+def _variations(mean: np.ndarray) -> np.ndarray:
+    """How far each vertex moves with one standard deviation of each variation, mm, (k, n, 3)."""
+    x, y, z = mean.T
+    end, none = 1 / (1 + (z / 60) ** 4), np.zeros(len(mean))  # near the joint
+    shaft, back = 1 - end, np.clip(10 - y, 0, 30) / 30
+    fields = (
+        (0.055 * x, 0.055 * y, 0.055 * z),  # size
+        (0.035 * x * end, none, none),  # width of the ends
+        (none, 0.035 * y * end, none),  # their depth
+        (0.06 * x * shaft, 0.06 * (y - 8) * shaft, none),  # thickness of the shafts
+        (none, 1.6 * (z / 100) ** 2, none),  # bow to the front
+        (1.2 * (z / 100) ** 2 * np.sign(z), none, none),  # bow to the side
+        (-0.05 * y * z / 100, 0.05 * x * z / 100, none),  # torsion
+        (none, none, 0.8 * x / 25 * end),  # slope of the joint to the side
+        (none, none, 0.7 * y / 25 * end),  # slope to the back
+        (none, -0.9 * x / 25 * back * end, none),  # one condyle further back
+    )
+    return np.stack([np.stack(field, axis=1) for field in fields])

@@ -30,7 +30,9 @@ class SoftTissue(Config):
     back_mm: float = Field(default=34.0, gt=4, le=120, description="From the bones back to the skin, mm.")
     side_mm: float = Field(default=16.0, gt=4, le=80, description="From the bones sideways to the skin, mm.")
     thigh_mm: float = Field(default=20.0, ge=0, le=100, description="How much more there is 100 mm up, mm.")
-    calf_mm: float = Field(default=12.0, ge=0, le=100, description="How much more there is 100 mm down, at the back, mm.")
+    calf_mm: float = Field(
+        default=12.0, ge=0, le=100, description="How much more there is 100 mm down, at the back, mm."
+    )
     fat_mm: float = Field(default=6.0, gt=0, le=60, description="Mean thickness of the fat under the skin, mm.")
     skin_mm: float = Field(default=1.8, gt=0, le=5, description="Thickness of the skin, mm.")
     spread: float = Field(default=0.2, ge=0, le=0.5, description="Relative spread of all these from knee to knee.")
@@ -206,9 +208,9 @@ def _tendons(points: Points, bones: Mapping[str, Mesh], pixel: float) -> np.ndar
     patella, tibia = bones["patella"].vertices, bones["tibia"].vertices
     top, tip = patella[int(np.argmax(patella[:, 2]))], patella[int(np.argmin(patella[:, 2]))]
     shin = tibia[(tibia[:, 2] < tip[2] - 40) & (tibia[:, 2] > tip[2] - 65)]
-    ends = [(top + [0, 2.0, -3], top + [0, 4.0, 90.0], (14.0, 3.6))]
+    ends = [(top + np.array([0, 2.0, -3]), top + np.array([0, 4.0, 90.0]), (14.0, 3.6))]
     if len(shin):
-        ends.append((tip + [0, 2.0, 3], shin[int(np.argmax(shin[:, 1]))], (12.0, 2.8)))
+        ends.append((tip + np.array([0, 2.0, 3]), shin[int(np.argmax(shin[:, 1]))], (12.0, 2.8)))
     share = np.zeros(points.shape[:-1], np.float32)
     for start, end, (wide, thick) in ends:
         axis = end - start
