@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Self
 
 import numpy as np
 
@@ -49,31 +48,31 @@ class KneePose:
         z: Along z, mm.
     """
 
-    flexion: float = 0.0
-    varus: float = 0.0
-    rotation: float = 0.0
-    gap: float = 0.0
-    glide: float = 0.0
-    patella_gap: float = 0.0
-    patella_height: float = 0.0
-    patella_tilt: float = 0.0
-    fibula_gap: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    yaw: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
+    flexion: float | int = 0.0
+    varus: float | int = 0.0
+    rotation: float | int = 0.0
+    gap: float | int = 0.0
+    glide: float | int = 0.0
+    patella_gap: float | int = 0.0
+    patella_height: float | int = 0.0
+    patella_tilt: float | int = 0.0
+    fibula_gap: float | int = 0.0
+    pitch: float | int = 0.0
+    roll: float | int = 0.0
+    yaw: float | int = 0.0
+    x: float | int = 0.0
+    y: float | int = 0.0
+    z: float | int = 0.0
 
     @property
     def values(self) -> np.ndarray:
         """All parameters in order, degrees and mm, float64 (15,)."""
         return np.array(list(asdict(self).values()), dtype=np.float64)
 
-    @classmethod
-    def from_values(cls, values: np.ndarray) -> Self:
+    @staticmethod
+    def from_values(values: np.ndarray) -> KneePose:
         """Back from `values`."""
-        return cls(*(float(value) for value in values))
+        return KneePose(*(float(value) for value in values))
 
 
 PARAMETERS = tuple(f.name for f in fields(KneePose))

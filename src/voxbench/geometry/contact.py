@@ -22,7 +22,7 @@ def separation(first: Mesh, second: Mesh) -> float:
     return min(_least(first, second), _least(second, first))
 
 
-def approach(moving: Mesh, fixed: Mesh, direction: Triple, gap: float, away: float = APART_MM) -> float:
+def approach(moving: Mesh, fixed: Mesh, direction: Triple, gap: float | int, away: float | int = APART_MM) -> float:
     """How far to move a bone along a direction until it is ``gap`` from another.
 
     It is first moved back by ``away``, where the two must be apart, and then forward by what is still free, again and

@@ -11,7 +11,7 @@ from voxbench.errors import EmptyShapeError
 from voxbench.geometry.affine import Affine
 from voxbench.geometry.articulation import FIBULA_CENTRE, FLEXION_CENTRE, JOINT_CENTRE, PATELLA_CENTRE
 from voxbench.geometry.shapes import Side
-from voxbench.types import Points, Vector3
+from voxbench.types import AnyArray, Points, Vector3
 
 CONDYLES_MM = 45.0
 SHAFT_MM = (70.0, 150.0)
@@ -35,7 +35,7 @@ class KneeFrame:
     landmarks: Mapping[str, Vector3]
 
 
-def knee_frame(bones: Mapping[str, Points], side: Side) -> KneeFrame:
+def knee_frame(bones: Mapping[str, AnyArray], side: Side) -> KneeFrame:
     """The frame of a knee that is nearly straight.
 
     The z axis is the mean of the axes of the two shafts near the knee; the x axis goes through the centres of two
@@ -95,7 +95,7 @@ def _condyles(femur: Points, right: Vector3, up: Vector3) -> tuple[np.ndarray, l
     return np.array(centres), lows
 
 
-def _end(bone: Points, up: Vector3, length: float) -> Points:
+def _end(bone: np.ndarray, up: Vector3, length: float) -> np.ndarray:
     """The vertices within a length of the lower end."""
     height = bone @ up
     return bone[height < height.min() + length]

@@ -20,7 +20,7 @@ from voxbench.geometry.contact import approach, separation
 from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.shapes import ShapeModel
 
-SIDEWAYS_MM = np.arange(-12.0, 13.0, 2.0)
+SIDEWAYS_MM = np.arange(-6.0, 7.0, 1.5)
 END_MM = 22.0
 
 
@@ -80,7 +80,7 @@ def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
     """The model with the mean's bones in contact; what varies stays what it was.
 
     The shin goes to the side until the middle of its plateau is under the middle of the condyles, and up to the gap;
-    the patella goes to the side until its ridge lies deepest in the groove.
+    the patella goes to where its ridge lies deepest in the groove, at most 6 mm from the middle of the condyles.
 
     Args:
         model: Femur, tibia, fibula, patella in the anatomical frame, with landmarks.
@@ -92,7 +92,7 @@ def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
     bones = model.sample([])
     side = np.array([_middle(bones["femur"], -1.0) - _middle(bones["tibia"], 1.0), 0.0, 0.0])
     bones |= {bone: _moved(bones[bone], Affine.from_parts(np.eye(3), side)) for bone in ("tibia", "fibula")}
-    groove = _furthest(bones["patella"], bones["femur"], (np.array([0, -1.0, 0]), gaps.patella))
+    groove = _deepest(bones["patella"], bones["femur"], gaps.patella)
     bones["patella"] = _moved(bones["patella"], Affine.from_parts(np.eye(3), groove))
     joints = Articulation.of(model)
     pose = seated_pose(bones, joints, KneePose(), gaps)
@@ -108,14 +108,14 @@ def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
     return replace(model, mean=mean, landmarks=landmarks)
 
 
-def _furthest(moving: Mesh, fixed: Mesh, how: tuple[np.ndarray, float]) -> np.ndarray:
-    """The shift to the side from which a bone gets furthest along a direction before it meets another."""
-    direction, gap = how
-    reached = []
-    for x in SIDEWAYS_MM:
-        aside = _moved(moving, Affine.from_parts(np.eye(3), np.array([x, 0, 0])))
-        reached.append(approach(aside, fixed, direction, gap))
-    return np.array([SIDEWAYS_MM[int(np.argmax(reached))], 0.0, 0.0])
+def _deepest(patella: Mesh, femur: Mesh, gap: float) -> np.ndarray:
+    """The shift to the side from which the patella gets furthest back before it meets the femur."""
+    across = patella.vertices[:, 0]
+    middle = _middle(femur, -1.0) - float(across.min() + across.max()) / 2
+    back = np.array([0.0, -1.0, 0.0])
+    shifts = [np.array([middle + x, 0.0, 0.0]) for x in SIDEWAYS_MM]
+    reached = [approach(Mesh(patella.vertices + shift, patella.faces), femur, back, gap) for shift in shifts]
+    return shifts[int(np.argmax(reached))]
 
 
 def _middle(bone: Mesh, up: float) -> float:

@@ -74,7 +74,7 @@ class ShapeModel:
         ends = np.cumsum([0, *(int(f.max()) + 1 for f in self.faces.values())]).tolist()
         return MappingProxyType({bone: slice(a, b) for bone, a, b in zip(self.faces, ends[:-1], ends[1:], strict=True)})
 
-    def vertices(self, coefficients: np.ndarray | Sequence[float]) -> Points:
+    def vertices(self, coefficients: np.ndarray | Sequence[float | int]) -> Points:
         """All vertices for some coefficients (those not given are 0), mm, float64 (n, 3).
 
         Raises:
@@ -85,7 +85,7 @@ class ShapeModel:
             raise InputError(f"at most {len(self.modes)} finite coefficients in a row; got {c.shape}: {c}")
         return self.mean + np.tensordot(c, self.derivative[: len(c)], axes=1)
 
-    def sample(self, coefficients: np.ndarray | Sequence[float]) -> dict[str, Mesh]:
+    def sample(self, coefficients: np.ndarray | Sequence[float | int]) -> dict[str, Mesh]:
         """The bones for some coefficients, in the model's frame."""
         return self.meshes(self.vertices(coefficients))
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -168,7 +168,13 @@ def shape_model(settings: SsrkdSimulation) -> ShapeModel:
     Raises:
         FileReadError: It could not be fetched.
     """
-    if settings.shapes == "formulas":
+    return _model(settings.shapes)
+
+
+@cache
+def _model(shapes: str) -> ShapeModel:
+    """Made once in a process."""
+    if shapes == "formulas":
         return analytic_knee()
     try:
         return fetch_knee_shapes()

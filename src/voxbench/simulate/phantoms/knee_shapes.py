@@ -27,8 +27,8 @@ _ROUND: Mapping[str, tuple[tuple[tuple[float, float, float], tuple[float, float,
         "femur": (
             ((23, -2, 21), (14.5, 22, 20)),
             ((-23, -2, 20), (14.5, 22, 20)),
-            ((22, 17, 24), (15, 18, 18)),
-            ((-22, 16, 23), (15, 17, 18)),
+            ((22, 17, 29), (14, 18, 20)),
+            ((-22, 16, 28), (14, 17, 20)),
             ((0, 12, 40), (35, 16, 18)),
         ),
         "fibula": (((36, -17, -28), (11, 12, 14)),),
@@ -101,8 +101,8 @@ def _surface(bone: str, step: float) -> tuple[np.ndarray, np.ndarray]:
 def _depth(bone: str, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """About how deep a place lies in a bone, mm; negative outside."""
     at = np.stack([x, y, z], axis=-1)
-    depths = [_ellipsoid(at, np.array(c), np.array(r)) for c, r in _ROUND[bone]]
-    depths += [_rod(at, np.array(a), np.array(b), (ra, rb)) for a, b, ra, rb in _RODS.get(bone, ())]
+    depths = [_ellipsoid(at, np.array(c, float), np.array(r, float)) for c, r in _ROUND[bone]]
+    depths += [_rod(at, np.array(a), np.array(b), (float(ra), float(rb))) for a, b, ra, rb in _RODS.get(bone, ())]
     blended = depths[0]
     for other in depths[1:]:
         near = np.clip(BLEND_MM - np.abs(blended - other), 0, None)
