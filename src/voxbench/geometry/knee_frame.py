@@ -110,7 +110,11 @@ def _shaft(bone: Points, up: Vector3) -> Vector3:
         raise EmptyShapeError(f"a bone of {high:.0f} mm shows no shaft; {low + 10:.0f} mm are needed")
     middle = (low + high) / 2
     ends = [bone[(height > a) & (height <= b)] for a, b in ((low, middle), (middle, high))]
-    centres = [(end.min(axis=0) + end.max(axis=0)) / 2 for end in ends]
+    centres = []
+    for end in ends:
+        heights = end @ up
+        flat = _sphere(end - np.outer(heights, up))  # a circle: all points lie in one plane
+        centres.append(flat + up * float(heights.mean() - flat @ up))
     return _unit(centres[1] - centres[0])
 
 
