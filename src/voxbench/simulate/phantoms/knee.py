@@ -27,6 +27,8 @@ KNEE_LABELS = MappingProxyType({1: "patella", 2: "femur", 3: "fibula", 4: "tibia
 """The order of SSR-KD's sub_0 to sub_3, from 1."""
 NEAR_VOXELS = 2.0
 MARGIN_MM = 8.0
+TEXTURE_MM = 0.8
+"""Standard deviation of the texture's grain across the leg; along it 2.2 times as much."""
 
 
 class BoneTissue(Config):
@@ -137,7 +139,8 @@ def _inside(part: BoneDepth, mesh: Mesh, joint: float, rng: np.random.Generator,
     shell *= 1 + 0.12 * smooth_noise(local, rng, 6.0)
     squeezed = np.array(local.world_from_voxel.matrix)
     squeezed[2] *= 0.45  # the texture is drawn where z is shorter, so that it runs along the leg
-    texture = smooth_noise(Grid(local.shape, Affine(squeezed, "world", "voxel")), rng, 0.8)
+    fine = max(TEXTURE_MM, 0.4 * float(local.spacing.mean()))
+    texture = smooth_noise(Grid(local.shape, Affine(squeezed, "world", "voxel")), rng, fine)
     texture = 0.8 * texture + 0.6 * smooth_noise(local, rng, 3.5)
     spongy = (1 - _eased((height - 12) / 60)) * (0.75 + 0.25 * np.exp(-np.clip(depth, 0, None) / 5))
     dense = np.exp(-np.clip(depth - shell, 0, None) / 3.0) * 0.35 + 1.0  # denser under the surface
