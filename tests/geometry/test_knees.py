@@ -87,7 +87,7 @@ def test_every_parameter_moves_what_its_name_says(side: str) -> None:
     np.testing.assert_allclose(moved("patella", foot, patella_height=2.0), [0, 0, 2], atol=1e-12)
     assert moved("fibula", foot, fibula_gap=2.0)[0] * out > 1
     centre = MODEL.on(side).landmarks["patella centre"]
-    assert moved("patella", centre + [20 * out, 0, 0], patella_tilt=10.0)[1] < -3  # outer edge back
+    assert moved("patella", centre + np.array([20 * out, 0, 0]), patella_tilt=10.0)[1] < -3  # outer edge back
     assert moved("patella", centre, flexion=20.0)[2] < -5  # glides down
     np.testing.assert_allclose(moved("femur", foot, flexion=20, varus=3, gap=2, patella_gap=3), 0, atol=1e-12)
     for bone in BONES:
@@ -138,7 +138,7 @@ def test_seated_bones_stand_at_their_gaps() -> None:
 
 def test_a_knee_bent_onto_its_patella_is_refused() -> None:
     shapes = replace(MODEL, landmarks=dict(MODEL.landmarks))
-    with pytest.raises(InputError, match="patella and tibia are .* apart in this pose; flex the knee less"):
+    with pytest.raises(InputError, match=r"patella and tibia are .* apart in this pose; flex the knee less"):
         seated_pose(shapes.sample([]), JOINTS["right"], KneePose(patella_height=-45.0), Gaps())
 
 

@@ -164,8 +164,8 @@ class _OnlyArrays(pickle.Unpickler):
         raise FileReadError(f"it asks for {module}.{name}; only arrays are read")
 
 
-def _arrays(path: Path) -> dict[str, Any]:
+def _arrays(path: Path) -> Any:
     try:
         return _OnlyArrays(io.BytesIO(require_file(path).read_bytes())).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, FileReadError) as error:
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, FileReadError) as error:
         raise FileReadError(f"{path}: no principal components: {error}") from error
