@@ -108,6 +108,22 @@ void edge_normal(const float* x, const float* c, const long* n, float* out);
 double inner_product(const float* a, const float* b, const long* n);
 double conjugate_step(float length, const float* along, const float* mapped, const uint8_t* held, const long* n,
                       float* found, float* left);
+// projection.cpp; views in voxels, spacing in mm; false where there is not enough memory
+bool project_columns(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,
+                     long cols, float* out);
+bool backproject_columns(const float* image, const long* n, const double* view, const double* spacing, long rows,
+                         long cols, float* volume);
+
+// rays.cpp
+void project_rays(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,
+                  long cols, int exact, float* out);
+bool backproject_rays(const float* image, const long* n, const double* view, const double* spacing, long rows, long cols,
+                      int exact, float* volume);
+bool view_gradient(const void* volume, int bytes, const long* n, const double* view, const double* spacing,
+                   const float* image, long rows, long cols, double* out);
+
+// silhouette.cpp
+void silhouette(const double* pixels, const int32_t* faces, long m, long rows, long cols, uint8_t* mask);
 
 }  // namespace VB_ISA
 }  // namespace vb
