@@ -36,13 +36,15 @@ class Level(Config):
     trust_mm: float = Field(default=..., gt=0, description="Error of a found edge, standard deviation.")
     stiffness: float = Field(default=1.0, gt=0, description="How many times the prior counts.")
     rounds: int = Field(default=..., ge=1, le=100, description="Gauss-Newton steps.")
+    starts: int = Field(default=1, ge=1, le=100, description="How many of the best starts come this far.")
 
 
 LEVELS = (
-    Level(blur_mm=3.0, reach_mm=12.0, trust_mm=3.0, stiffness=10, rounds=8),
-    Level(blur_mm=2.0, reach_mm=8.0, trust_mm=1.5, stiffness=3, rounds=8),
-    Level(blur_mm=1.2, reach_mm=4.0, trust_mm=0.8, rounds=8),
-    Level(blur_mm=0.7, reach_mm=2.0, trust_mm=0.4, rounds=8),
+    Level(blur_mm=1.5, reach_mm=15.0, trust_mm=3.0, stiffness=100, rounds=6, starts=12),
+    Level(blur_mm=1.5, reach_mm=10.0, trust_mm=2.0, stiffness=20, rounds=8, starts=5),
+    Level(blur_mm=1.5, reach_mm=7.0, trust_mm=1.5, stiffness=4, rounds=8, starts=3),
+    Level(blur_mm=1.2, reach_mm=4.0, trust_mm=0.8, rounds=8, starts=2),
+    Level(blur_mm=0.7, reach_mm=2.0, trust_mm=0.4, rounds=8, starts=1),
 )
 
 
@@ -54,7 +56,6 @@ class ReconstructionConfig(Config):
     correlation_mm: float = Field(
         default=4.0, gt=0, description="Edges nearer to each other than this along a contour err alike."
     )
-    starts: int = Field(default=4, ge=1, le=50, description="How many starts are followed beyond the first look.")
     search_mm: float = Field(
         default=40.0, ge=0, le=200, description="How far from where the views meet the knee may be."
     )

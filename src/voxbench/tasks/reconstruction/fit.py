@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxbench.geometry.projection import View
-from voxbench.tasks.reconstruction.config import Level, ReconstructionConfig
+from voxbench.tasks.reconstruction.config import Level
 from voxbench.tasks.reconstruction.contours import Contour, occluding_contour
 from voxbench.tasks.reconstruction.edges import Slopes, find_edges
 from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
@@ -144,18 +144,6 @@ def descend(
         values += step
         values[POSE:] = np.clip(values[POSE:], -MOST, MOST)
     return values, pull(knee, values, radiographs, slopes, how)
-
-
-def refine(
-    knee: MovingKnee, values: AnyArray, radiographs: Sequence[Radiograph], config: ReconstructionConfig
-) -> tuple[AnyArray, Pull]:
-    """All levels, coarse to fine."""
-    asked = None
-    for level in config.levels:
-        slopes = blurred(radiographs, level, values[12:15])
-        values, asked = descend(knee, values, radiographs, slopes, (level, config.correlation_mm))
-    assert asked is not None
-    return values, asked
 
 
 def _inside(contour: Contour, view: View) -> Contour:

@@ -13,13 +13,14 @@ from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.projection import View
 from voxbench.tasks.reconstruction.config import ReconstructionConfig
 from voxbench.tasks.reconstruction.edges import STRONG
-from voxbench.tasks.reconstruction.fit import Radiograph, blurred, descend
+from voxbench.tasks.reconstruction.fit import Pull, Radiograph, blurred, descend
 from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
 from voxbench.types import AnyArray
 
 GRID_MM = 4.0
-FOLLOWED = 2
-"""Levels for which every start is followed before the best goes on."""
+PEAKS = 3
+APART_MM = 12.0
+"""Of each bending, size and side, the best three places that are so far apart are starts."""
 PLACE = [PARAMETERS.index(axis) for axis in "xyz"]
 
 
@@ -49,35 +50,58 @@ def meeting_point(radiographs: Sequence[Radiograph]) -> AnyArray:
 def first_look(
     knees: Sequence[MovingKnee], radiographs: Sequence[Radiograph], config: ReconstructionConfig
 ) -> list[Start]:
-    """The best place for every side, bending and size, the best first."""
+    """The best places for every side, bending and size; the best first, sides in turn."""
     middle = meeting_point(radiographs)
     shades = [_shade(radiograph, middle) for radiograph in radiographs]
-    found = []
-    for knee, flexion, size in product(knees, config.flexions, config.sizes):
-        values = np.zeros(POSE + len(knee.model.modes))
-        values[0], values[POSE], values[PLACE] = flexion, size, middle
-        places, scores = _placed(knee, values, radiographs, shades, config.search_mm)
-        best = int(np.argmax(scores))
-        values[PLACE] = middle + places[best]
-        found.append(Start(knee, values, float(scores[best])))
-    return sorted(found, key=lambda start: -start.score)
+    queues = []
+    for knee in knees:
+        found = []
+        for flexion, size in product(config.flexions, config.sizes):
+            values = np.zeros(POSE + len(knee.model.modes))
+            values[0], values[POSE], values[PLACE] = flexion, size, middle
+            for shift, score in _peaks(*_placed(knee, values, radiographs, shades, config.search_mm)):
+                own = values.copy()
+                own[PLACE] = middle + shift
+                found.append(Start(knee, own, score))
+        queues.append(sorted(found, key=lambda start: -start.score))
+    return [start for row in zip(*queues, strict=True) for start in row]
 
 
 def followed(
     starts: Sequence[Start], radiographs: Sequence[Radiograph], config: ReconstructionConfig
-) -> list[Start]:
-    """The best starts after the first levels, the best first."""
-    found = []
-    levels = config.levels[:FOLLOWED]
+) -> tuple[list[Start], Pull]:
+    """Starts followed from coarse to fine, fewer at every level.
+
+    Args:
+        starts: The best first.
+        radiographs: The images.
+        config: How many come how far.
+
+    Returns:
+        Those that came to the end, the best first, and the edges about the best.
+    """
     middle = meeting_point(radiographs)
-    slopes = [blurred(radiographs, level, middle) for level in levels]
-    for start in starts[: config.starts]:
-        values, score = start.values, start.score
-        for level, slope in zip(levels, slopes, strict=True):
-            values, asked = descend(start.knee, values, radiographs, slope, (level, config.correlation_mm))
-            score = asked.score
-        found.append(Start(start.knee, values, score))
-    return sorted(found, key=lambda start: -start.score)
+    reached = [(start, None) for start in starts]
+    for level in config.levels:
+        slopes = blurred(radiographs, level, middle)
+        passed = []
+        for start, _ in reached[: level.starts]:
+            values, asked = descend(start.knee, start.values, radiographs, slopes, (level, config.correlation_mm))
+            passed.append((Start(start.knee, values, asked.score), asked))
+        reached = sorted(passed, key=lambda pair: -pair[0].score)
+    best = reached[0][1]
+    assert best is not None
+    return [start for start, _ in reached], best
+
+
+def _peaks(places: AnyArray, scores: AnyArray) -> list[tuple[AnyArray, float]]:
+    """The best places, apart from each other."""
+    left, found = scores.copy(), []
+    for _ in range(PEAKS):
+        best = int(np.argmax(left))
+        found.append((places[best], float(scores[best])))
+        left[np.linalg.norm(places - places[best], axis=1) < APART_MM] = -np.inf
+    return found
 
 
 def _placed(
@@ -106,7 +130,7 @@ def _placed(
 
 
 def _shade(radiograph: Radiograph, middle: AnyArray) -> AnyArray:
-    """The directions in which a radiograph rises, coarse, steep places no more than twice the ordinary ones."""
+    """The directions in which a radiograph rises, coarsely."""
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     step = GRID_MM / radiograph.pixel_at_bone(middle)
@@ -117,12 +141,12 @@ def _shade(radiograph: Radiograph, middle: AnyArray) -> AnyArray:
 
 
 def _gradient(image: AnyArray) -> AnyArray:
-    """Of a coarse image, without weight on how steep it is beyond what is ordinary: (2, rows, columns)."""
+    """Of a coarse image, by its direction alone where it is not flat: (2, rows, columns)."""
     slopes = np.stack(np.gradient(image))
     slopes[:, [0, -1]] = 0
     slopes[:, :, [0, -1]] = 0
     size = np.hypot(*slopes)
-    return slopes / (size + max(float(np.quantile(size, STRONG)), 1e-20) / 2)
+    return slopes / (size + max(float(np.quantile(size, STRONG)), 1e-20) / 10)
 
 
 def _thickness(meshes: Mapping[str, Mesh], view: View, step: float, shape: tuple[int, ...]) -> AnyArray:
