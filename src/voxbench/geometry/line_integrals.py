@@ -1,9 +1,10 @@
 """What a volume adds up to along the rays of a view, the adjoint, and the derivative with respect to the view.
 
-Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation; beyond the
-outermost voxel centres values fall to 0 within one voxel. Siddon's takes the exact length of the ray in every voxel. Where
-the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's sums are made
-separably, many times faster; they are the same up to rounding.
+Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation. The volume
+ends at its outer faces: what a ray has of a slice there counts by its length, and between the outermost centres and the
+faces values go on (as in RTK), so that a constant volume gives exact chords. Siddon's takes the exact length of the ray in
+every voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's
+sums are made separably, many times faster; they are the same up to rounding.
 
 References:
     P. M. Joseph, IEEE Trans. Med. Imaging 1:192-196, 1982, doi:10.1109/TMI.1982.4307572;
@@ -65,7 +66,7 @@ def plan(grid: Grid, beam: AnyArray, shape: tuple[int, int]) -> Plan:
         rest = np.delete(step, axis)
         if np.abs(rest).max() > ALONG * abs(step[axis]):
             continue
-        axes = tuple(a for a in range(3) if a != axis) + (axis,)
+        axes = ((1, 2, 0), (0, 2, 1), (0, 1, 2))[axis]
         turned = points[:, axes].copy()
         if swapped:
             turned = turned[[0, 1, 3, 2]]
@@ -114,7 +115,9 @@ def line_integrals(volume: Volume, views: Sequence[View], method: Method = "jose
 
 
 def back_project(image: AnyArray, view: View, grid: Grid, method: Method = "joseph") -> Volume:
-    """The exact adjoint of `line_integrals`: every voxel gets the sum of the pixels it counts in, with its weight there.
+    """The exact adjoint of `line_integrals`.
+
+    Every voxel gets the sum of the pixels it counts in, each with its weight there.
 
     Args:
         image: float32 (rows, columns).
@@ -165,6 +168,8 @@ def adjoint(image: np.ndarray, own: Plan, shape: tuple[int, int, int], method: M
 
 def view_gradient(array: AnyArray, grid: Grid, image: AnyArray, beam: AnyArray) -> AnyArray:
     """How ``sum(image * line integrals)`` changes with the view (Joseph's).
+
+    Left out is what comes of rays that enter or leave the box elsewhere: nothing, where the volume is 0 at its faces.
 
     Args:
         array: The volume's values, [i, j, k].
