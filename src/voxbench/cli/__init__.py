@@ -19,6 +19,7 @@ VERBS = {
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
     "upscale": "Bring a CT to a finer grid.",
+    "project": "Make radiographs of a CT.",
     "train": "Train a network on a challenge's data (needs voxbench[learn]).",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",

@@ -1,9 +1,9 @@
 """What a volume adds up to along the rays of a view, the adjoint, and the derivative with respect to the view.
 
-Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation; beyond the
-outermost voxel centres values fall to 0 within one voxel. Siddon's takes the exact length of the ray in every voxel. Where
-the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's sums are made
-separably, many times faster; they are the same up to rounding.
+Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation; beyond
+the outermost voxel centres values fall to 0 within one voxel. Siddon's takes the exact length of the ray in every
+voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's
+sums are made separably, many times faster; they are the same up to rounding.
 
 References:
     P. M. Joseph, IEEE Trans. Med. Imaging 1:192-196, 1982, doi:10.1109/TMI.1982.4307572;
@@ -65,7 +65,7 @@ def plan(grid: Grid, beam: AnyArray, shape: tuple[int, int]) -> Plan:
         rest = np.delete(step, axis)
         if np.abs(rest).max() > ALONG * abs(step[axis]):
             continue
-        axes = tuple(a for a in range(3) if a != axis) + (axis,)
+        axes = ((1, 2, 0), (0, 2, 1), (0, 1, 2))[axis]
         turned = points[:, axes].copy()
         if swapped:
             turned = turned[[0, 1, 3, 2]]
@@ -114,7 +114,9 @@ def line_integrals(volume: Volume, views: Sequence[View], method: Method = "jose
 
 
 def back_project(image: AnyArray, view: View, grid: Grid, method: Method = "joseph") -> Volume:
-    """The exact adjoint of `line_integrals`: every voxel gets the sum of the pixels it counts in, with its weight there.
+    """The exact adjoint of `line_integrals`.
+
+    Every voxel gets the sum of the pixels it counts in, each with its weight there.
 
     Args:
         image: float32 (rows, columns).

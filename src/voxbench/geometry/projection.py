@@ -1,7 +1,7 @@
 """A cone-beam view: where an X-ray source and a flat detector stand, and what of the world falls on which pixel.
 
-Pixels are named (row, column), as images are indexed; whole numbers are pixel centres, so that pixel (0, 0) reaches from
--0.5 to 0.5. Columns count up along ``right``, rows along ``down``.
+Pixels are named (row, column), as images are indexed; whole numbers are pixel centres, so that pixel (0, 0) reaches
+from -0.5 to 0.5. Columns count up along ``right``, rows along ``down``.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class View:
         """Which points fall on a pixel (its area, not only its centre)."""
         pixels = self.project(points)
         with np.errstate(invalid="ignore"):
-            return ((pixels >= -0.5) & (pixels < np.array(self.shape) - 0.5)).all(axis=-1)
+            return np.asarray(((pixels >= -0.5) & (pixels < np.array(self.shape) - 0.5)).all(axis=-1))
 
     def magnification(self, point: Triple) -> float:
         """How much larger a small thing parallel to the detector appears than it is."""
@@ -199,19 +199,19 @@ class Device(Config):
     @model_validator(mode="after")
     def _plausible(self) -> Device:
         """The isocentre lies between source and detector, and lengths are mm."""
+        for name, value, low, high in (
+            ("source to detector", self.source_to_detector_mm, 100.0, 10000.0),
+            ("pixel", min(self.pixel_mm), 0.005, 20.0),
+            ("pixel", max(self.pixel_mm), 0.005, 20.0),
+        ):
+            if not low <= value <= high:
+                raise ValueError(f"{name}: {value:g} mm is implausible ({low:g} to {high:g}){_unit(value, low, high)}")
         if self.source_to_isocentre_mm >= self.source_to_detector_mm:
             raise ValueError(
                 "the isocentre must lie between source and detector\n"
                 f"  source to isocentre  {self.source_to_isocentre_mm:g} mm\n"
                 f"  source to detector   {self.source_to_detector_mm:g} mm"
             )
-        for name, value, low, high in (
-            ("source to detector", self.source_to_detector_mm, 100, 10000),
-            ("pixel", min(self.pixel_mm), 0.005, 20),
-            ("pixel", max(self.pixel_mm), 0.005, 20),
-        ):
-            if not low <= value <= high:
-                raise ValueError(f"{name}: {value:g} mm is implausible ({low:g} to {high:g}){_unit(value, low, high)}")
         return self
 
     @property
@@ -241,12 +241,12 @@ def voxel_frame(grid: Grid) -> Affine:
     return Affine.from_parts(grid.direction, grid.centre, "world", "gantry")
 
 
-def gantry(degrees: float, device: Device, frame: Affine | None = None) -> View:
+def gantry(degrees: float | int, device: Device, frame: Affine | None = None) -> View:
     """A view that turns about the gantry's z: source at (cos, sin, 0) times its distance from the isocentre.
 
     Columns count up along (-sin, cos, 0) and rows along -z, so that row 0 is the highest. In the default frame
-    0 degrees is a frontal view (anterior to posterior), 90 degrees a lateral one with the source at the patient's left, and
-    the patient's left is to the right of a frontal image, as radiologists hang it.
+    0 degrees is a frontal view (anterior to posterior), 90 degrees a lateral one with the source at the patient's
+    left, and the patient's left is to the right of a frontal image, as radiologists hang it.
 
     Args:
         degrees: The angle.
@@ -260,7 +260,9 @@ def gantry(degrees: float, device: Device, frame: Affine | None = None) -> View:
     return _placed(device, frame.offset, towards, (right, -frame.linear[:, 2]))
 
 
-def c_arm(primary: float, secondary: float = 0.0, device: Device = C_ARM, isocentre: Triple = (0.0, 0.0, 0.0)) -> View:
+def c_arm(
+    primary: float | int, secondary: float | int = 0.0, device: Device = C_ARM, isocentre: Triple = (0.0, 0.0, 0.0)
+) -> View:
     """A view by DICOM's positioner angles for a patient who lies supine, head first.
 
     At 0, 0 the detector is in front of the patient and the source behind. ``primary`` (0018,1510) turns the detector
@@ -288,7 +290,7 @@ def _placed(device: Device, isocentre: Vector3, towards: Vector3, axes: tuple[Ve
     return View(source, centre, right, down, device.pixel_mm, (device.rows, device.cols))
 
 
-def _turn(degrees: float) -> tuple[float, float]:
+def _turn(degrees: float | int) -> tuple[float, float]:
     """Cosine and sine, exact at whole quarters."""
     if not np.isfinite(degrees):
         raise InputError(f"an angle is a number of degrees; got {degrees}")

@@ -13,8 +13,8 @@ from voxbench.types import AnyArray
 def silhouette(mesh: Mesh, view: View) -> AnyArray:
     """Which pixels lie in the shadow of a mesh, without noise and without a volume.
 
-    A pixel is in the shadow exactly where the ray to its centre meets a triangle; the triangle's border belongs to it. A
-    perspective view takes triangles to triangles, so that this is no approximation (up to the rounding of float64).
+    A pixel is in the shadow exactly where the ray to its centre meets a triangle; the triangle's border belongs to it.
+    A perspective view takes triangles to triangles, so that this is no approximation (up to the rounding of float64).
 
     Args:
         mesh: The surface, open or closed, in the world.

@@ -36,7 +36,8 @@ def write_radiograph_dicom(
 ) -> None:
     """Write line integrals as a DICOM secondary capture: 16 bits, rescale slope, pixel spacing on the detector.
 
-    The distances are in the file, the pose is not: it is in the views' own file. No identifiers are written but fresh UIDs.
+    The distances are in the file, the pose is not: it is in the views' own file. No identifiers are written but fresh
+    UIDs.
 
     Args:
         path: Where the file will be; replaced if there.

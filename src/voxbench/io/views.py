@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from voxbench.errors import FileReadError, InputError
 from voxbench.geometry.projection import View
 from voxbench.io.atomic import AnyPath
@@ -44,7 +46,9 @@ def _view(path: AnyPath, number: int, entry: Any) -> View:
     if missing:
         raise FileReadError(f"{name}: {', '.join(missing)}: missing")
     try:
-        view = View(*(entry[key] for key in _KEYS))
+        source, centre, right, down = (np.array(entry[key], np.float64) for key in _KEYS[:4])
+        pixel, shape = ((entry[key][0], entry[key][1]) for key in _KEYS[4:])
+        view = View(source, centre, right, down, (float(pixel[0]), float(pixel[1])), (int(shape[0]), int(shape[1])))
     except (TypeError, ValueError, IndexError) as error:
         raise FileReadError(f"{name}: not numbers in the expected places: {error}") from error
     except InputError as error:

@@ -45,8 +45,8 @@ class PhotonNoise(Config):
 class RelativeNoise(Config):
     """The noise of SSR-KD's published data (TIGRE's CTnoise), no model of a dose.
 
-    The integrals of all views of a case are divided by their largest, so that the least exposed pixel still gets exp(-1) of
-    the photons whatever the patient's size.
+    The integrals of all views of a case are divided by their largest, so that the least exposed pixel still gets
+    exp(-1) of the photons whatever the patient's size.
     """
 
     photons: float = Field(default=1e5, gt=0, le=1e12, description="Photons where nothing is in the way.")
@@ -92,8 +92,8 @@ def intensity(integrals: AnyArray, photons: float) -> AnyArray:
 def measured(integrals: AnyArray, noise: PhotonNoise, rng: np.random.Generator) -> AnyArray:
     """Line integrals as read off a noisy detector.
 
-    Photons are counted (Poisson), the electronics add noise (Gaussian), and p = -log(counted / sent) is taken back. Where
-    less than one photon is read, one is assumed: p is at most log(sent).
+    Photons are counted (Poisson), the electronics add noise (Gaussian), and p = -log(counted / sent) is taken back.
+    Where less than one photon is read, one is assumed: p is at most log(sent).
 
     Args:
         integrals: Without noise, pure numbers.

@@ -1,9 +1,9 @@
 """SSR-KD's geometry file, and what is wrong with the released one.
 
-The released ``config.yaml`` says 2000 mm from source to detector and 1000 mm to the axis, with 512 pixels of 0.575 mm: a
-magnification of 2, so that the detector covers 147 mm of the 256 mm volume. The pixel is the volume's 0.5 mm times 1.15,
-which fits an axis 1739 mm from the source; with it the labels of the released augmentation agree with the projections to 0.3
-pixels, with 1000 mm they are 12 off. So both are offered, and the first comes with a warning.
+The released ``config.yaml`` says 2000 mm from source to detector and 1000 mm to the axis, with 512 pixels of 0.575 mm:
+a magnification of 2, so that the detector covers 147 mm of the 256 mm volume. The pixel is the volume's 0.5 mm times
+1.15, which fits an axis 1739 mm from the source; with it the labels of the released augmentation agree with the
+projections to 0.3 pixels, with 1000 mm they are 12 off. So both are offered, and the first comes with a warning.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def warning_of(device: Device) -> str | None:
     share = seen(device)
     if share >= ENOUGH:
         return None
-    high, wide = device.field_of_view_mm
+    (high, wide), box = device.field_of_view_mm, " x ".join(f"{side:g}" for side in KNEE_MM)
     return (
-        f"this geometry sees {100 * share:.0f} % of a knee's bones (a box of {' x '.join(f'{s:g}' for s in KNEE_MM)} mm): "
-        f"magnification {device.magnification:.3g}, so that the detector covers {high:.0f} x {wide:.0f} mm at the axis\n"
+        f"this geometry sees {100 * share:.0f} % of a knee's bones (a box of {box} mm): magnification "
+        f"{device.magnification:.3g}, so that the detector covers {high:.0f} x {wide:.0f} mm at the axis\n"
         f"  the published data fit an axis {CONSISTENT.source_to_isocentre_mm:.0f} mm from the source: "
         "preset ssrkd-consistent"
     )
@@ -147,8 +147,8 @@ def _numbers(path: Path, found: dict[str, Any], key: str, count: int, default: A
 def scaled(ct: Volume, window: tuple[float, float] = WINDOW_HU) -> Volume:
     """A CT as the organisers project it: clipped to a window of HU, then 0 to 255 in whole steps.
 
-    They stretch each image by its own minimum and maximum after clipping, which is the same where it reaches both ends of
-    the window; here the window itself is the range, so that cases are comparable.
+    They stretch each image by its own minimum and maximum after clipping, which is the same where it reaches both ends
+    of the window; here the window itself is the range, so that cases are comparable.
     """
     low, high = window
     values = (np.clip(ct.array.astype(np.float32), low, high) - low) * np.float32(255 / (high - low))
