@@ -218,7 +218,8 @@ simulate: out is something else | simulate lumir25 --out full --force      | 1 |
 knees: no cases                | simulate ssrkd --out out --cases 0       | 2 | --cases: ~ 1, got 0
 knees: odd size                | simulate ssrkd --out out --size 63       | 2 | --size: ~ even ~ got 63
 knees: too small               | simulate ssrkd --out out --size 8        | 2 | --size: ~ 32, got 8
-knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'people' or 'formulas' ~ got aliens
+knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'formulas' ~ got aliens
+knees: not installed           | simulate ssrkd --out out --shapes articulated | 1 | articulated-ssm is not installed ~ states no licence
 knees: negative noise          | simulate ssrkd --out out --noise-hu -3   | 2 | --noise-hu: ~ got -3
 knees: no views                | simulate ssrkd --out out --views front   | 2 | --views: degrees joined by commas ~ got front
 knees: views backwards         | simulate ssrkd --out out --views 90:0:10 | 2 | --views: ~ first:last:step ~ got 90:0:10

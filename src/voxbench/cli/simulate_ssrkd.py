@@ -32,7 +32,8 @@ def ssrkd(
         out: Folder for the data set.
         cases: Knees with meshes and masks.
         unlabelled: Knees with a CT only, of other patients.
-        shapes: "people" (a shape model of 26 people, fetched through pip once) or "formulas" (built in, plainer).
+        shapes: "people" (26 people, fetched through pip once), "articulated" (327, where articulated-ssm is
+            installed) or "formulas" (built in, plainer).
         size: Voxels along each side of the large volume (256 mm); the small one has half as many.
         seed: Another seed is another data set.
         noise_hu: Noise of the CT, HU.

@@ -34,6 +34,7 @@ from voxbench.geometry.cut import Plane, cut_mesh
 from voxbench.geometry.projection import View
 from voxbench.geometry.shapes import ShapeModel, Side
 from voxbench.io import write_json, write_mesh, write_views, write_volume
+from voxbench.io.articulated_limbs import installed_folder, read_articulated_knee
 from voxbench.io.lower_limbs import fetch_knee_shapes
 from voxbench.jobs import Job, Manner, Outcome, Record, require_all, run
 from voxbench.simulate.knees import Knee, KneeVariation, random_knee
@@ -55,8 +56,9 @@ class SsrkdSimulation(Config):
 
     cases: int = Field(default=3, ge=1, le=9999, description="Knees with meshes and masks.")
     unlabelled: int = Field(default=0, ge=0, le=9999, description="Knees with a CT only.")
-    shapes: Literal["people", "formulas"] = Field(
-        default="people", description="Shape model: of 26 people (fetched), or drawn from formulas (built in)."
+    shapes: Literal["people", "articulated", "formulas"] = Field(
+        default="people",
+        description="Shape model: of 26 people (fetched), of 327 (if installed), or formulas (built in).",
     )
     size: int = Field(default=512, ge=32, le=1024, description="Voxels along each side of the large volume; even.")
     field_mm: float = Field(default=256.0, ge=100, le=320, description="Side of the volume, mm.")
@@ -192,8 +194,10 @@ def _model(shapes: str) -> ShapeModel:
     """Made once in a process."""
     if shapes == "formulas":
         return analytic_knee()
+    folder = installed_folder() if shapes == "articulated" else None
     try:
-        return fetch_knee_shapes()
+        people = fetch_knee_shapes()
+        return people if folder is None else read_articulated_knee(folder, people)
     except FileReadError as error:
         raise FileReadError(f"{error}\n  or do without it: --shapes formulas draws knees from formulas") from error
 
