@@ -69,26 +69,26 @@ def test_the_patella_grows_with_the_femur(folder: Path) -> None:
     assert growth[1] == pytest.approx(growth[0], rel=0.03)
 
 
-def test_damaged_files_are_refused_by_name(folder: Path) -> None:
-    def refused(name: str, said: str) -> None:
-        kept = (folder / name).read_bytes()
-        yield_ = folder / name
-        with pytest.raises(FileReadError, match=f"{name}.*{said}"):
-            read_articulated_knee(folder, KNEE)
-        yield_.write_bytes(kept)
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
 
-    whole = (folder / MODEL).read_bytes()
-    (folder / MODEL).write_bytes(whole[: len(whole) // 2])
-    refused(MODEL, "not the principal components")
-    (folder / MODEL).write_bytes(whole)
-    whole = (folder / NODES).read_bytes()
-    (folder / NODES).write_text("Fem_R 0 12")
-    refused(NODES, "has no Fib_R, Tib_R")
-    (folder / NODES).write_text("Fem_R 0 12\nFib_R 12 20\nTib_R 20 30")
-    refused(FACES, "do not fit the 12 vertices of the femur")
-    (folder / NODES).write_bytes(whole)
-    (folder / FACES).unlink()
-    with pytest.raises(FileReadError, match=FACES):
+
+@pytest.mark.parametrize(
+    ("name", "damage", "named", "said"),
+    [
+        (MODEL, cut, MODEL, "not the principal components that are known here"),
+        (NODES, lambda _: b"Fem_R 0 12", NODES, "has no Fib_R, Tib_R"),
+        (NODES, lambda _: b"Fem_R 0 12 Fib_R 12 20 Tib_R 20 30", FACES, r"do not fit the \d+ vertices of the"),
+        (FACES, cut, FACES, ""),
+        (FACES, None, FACES, "no such file"),
+    ],
+)
+def test_damaged_files_are_refused_by_name(folder: Path, name: str, damage: object, named: str, said: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if damage is not None:
+        (folder / name).write_bytes(damage(content))
+    with pytest.raises(FileReadError, match=f"{named}.*{said}"):
         read_articulated_knee(folder, KNEE)
 
 

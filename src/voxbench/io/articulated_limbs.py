@@ -2,7 +2,7 @@
 
 The package (L. Carman and T. Salemink, Auckland) holds 10 principal components and the coefficients of 327 people's
 pelvis, femur, fibula and tibia. It states no licence: it is neither fetched nor kept here, only read where it is
-installed, and never imported. The bones are small on average and their size varies by a seventh, as among children.
+installed, and never imported. The bones are small on average and their size varies by a sixth, as among children.
 It has no patella; that of musculoskeletal-models is put in its place, scaled like the end of the femur, and otherwise
 varying by itself.
 """
