@@ -3,7 +3,8 @@
 // All rays of a detector column lie in one plane through the source that holds the direction k. In the slice s across
 // the column's main axis (i or j) they share the in-plane place y, and z is linear in the detector row. So a slice gives
 // the column: two neighbouring rows of voxels (k runs fastest) blended into one, which is then read at evenly spaced
-// places. Beyond the outermost centres values fall to 0 within one voxel.
+// places. The volume ends at its outer faces: what a ray has of a slice there counts by its length, and between the
+// outermost centres and the faces values go on.
 //
 // Blocks of columns go to threads, slices outermost within, so that the volume streams by once; every pixel is summed by
 // one thread in the order of the slices. The adjoint gives each slice to one thread. Both repeat bit for bit.
@@ -20,7 +21,7 @@
 namespace {
 
 const long kColumns = 16;  // in a block
-const long kPad = 80;      // zeros before and after a blended row
+const long kPad = 80;      // before and after a blended row
 const double kSteepest = 0.99;  // voxels per detector row up to which a vector of rows reads one vector of voxels
 #if defined(__AVX512F__)
 const long kRows = 16;
@@ -31,7 +32,8 @@ const long kRows = 8;
 inline double min2(double a, double b) { return a < b ? a : b; }
 inline double max2(double a, double b) { return a > b ? a : b; }
 inline long whole(double x) { return (long)std::floor(x); }
-inline long padded(long rows) { return (rows + kRows - 1) / kRows * kRows; }
+inline long padded(long rows) { return (rows + kRows - 1) / kRows * kRows + kRows; }
+inline double within(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
 // A view in voxels (as handed in: source, first pixel, step along a row of pixels, step to the next row), the rows
 // turned so that k rises with them.
@@ -59,10 +61,11 @@ Fan fan_of(const double* view, const double* spacing, long rows, long cols, cons
   return fan;
 }
 
-// The plane of a detector column: position along `across` and k for every slice of the main axis.
+// The plane of a detector column: position along `across` and k for every place on the main axis.
 struct Column {
   int main, across;
-  double from, over, y, dy, z, dz;  // t = (s - from) * over; y + t * dy; z + t * (dz + rise * row)
+  double from, over, y, dy, z, dz;  // t = (x - from) * over; y + t * dy; z + t * (dz + rise * row)
+  double low, high;                 // of the main coordinate, within the box seen along k
   long first, last;                 // slices
 };
 
@@ -76,41 +79,86 @@ Column column_of(const Fan& fan, long c) {
   column.main = std::fabs(d[0]) >= std::fabs(d[1]) ? 0 : 1;
   column.across = 1 - column.main;
   const int m = column.main;
+  const double side = (double)fan.n[column.across] - 0.5;
   column.from = fan.source[m];
   column.over = 1 / d[m];
   column.y = fan.source[column.across];
   column.dy = d[column.across];
   column.z = fan.source[2];
   column.dz = d[2];
-  column.first = (long)max2(0, std::ceil(min2(fan.source[m], to[m])));
-  column.last = (long)min2((double)(fan.n[m] - 1), std::floor(max2(fan.source[m], to[m])));
+  column.low = max2(-0.5, min2(fan.source[m], to[m]));
+  column.high = min2((double)fan.n[m] - 0.5, max2(fan.source[m], to[m]));
+  const double slope = column.dy * column.over;
+  if (slope != 0) {
+    const double a = column.from + (-0.5 - column.y) / slope, b = column.from + (side - column.y) / slope;
+    column.low = max2(column.low, min2(a, b));
+    column.high = min2(column.high, max2(a, b));
+  } else if (!(column.y > -0.5 && column.y < side)) {
+    column.high = column.low - 1;
+  }
+  column.first = 0;
+  column.last = -1;
+  if (column.high > column.low) {
+    column.first = whole(column.low + 0.5);
+    column.last = (long)min2((double)(fan.n[m] - 1), std::ceil(column.high + 0.5) - 1);
+  }
   return column;
 }
 
 // One slice of a column: which two rows of voxels, how they are blended, which places along them.
 struct Cut {
-  long j;             // the lower row; -1 where only the upper one is there
-  float w;            // of the upper row
-  double z, step;     // place of detector row 0, and how far apart
-  long first, last;   // detector rows that see the volume, last included
-  long low, high;     // voxels they read, high included
+  long j;                       // the lower row
+  float w, share;               // of the upper row; of the slice
+  double z, step;               // place of detector row 0, and how far apart
+  double ends[2][2];            // the same where the ray enters and leaves the slice
+  long first, last;             // detector rows that see the whole slice, last included
+  long some_first, some_last;   // those that see some of it
+  long low, high;               // voxels they read, high included
 };
 
 bool cut_of(const Fan& fan, const Column& column, long s, Cut& cut) {
   const double t = ((double)s - column.from) * column.over;
-  const double y = column.y + t * column.dy;
-  if (!(y > -1 && y < (double)fan.n[column.across]) || !(t > 0)) return false;
+  const double begin = max2(column.low, (double)s - 0.5), end = min2(column.high, (double)s + 0.5);
+  if (!(end > begin) || !(t > 0)) return false;
+  const double y = within(column.y + t * column.dy, 0, (double)(fan.n[column.across] - 1));
   cut.j = whole(y);
+  if (cut.j > 0 && cut.j == fan.n[column.across] - 1) cut.j--;
   cut.w = (float)(y - (double)cut.j);
+  cut.share = (float)(end - begin);
   cut.z = column.z + t * column.dz;
   cut.step = t * fan.rise;
-  const double top = (double)fan.n[2];
-  if (!(cut.z < top) || !(cut.z + cut.step * (double)(fan.rows - 1) > -1)) return false;
-  cut.first = (long)max2(0, std::floor((-1 - cut.z) / cut.step));
-  cut.last = (long)min2((double)(fan.rows - 1), std::ceil((top - cut.z) / cut.step));
-  cut.low = (long)max2(0, std::floor(cut.z + cut.step * (double)cut.first) - kRows);
-  cut.high = (long)min2(top - 1, std::floor(cut.z + cut.step * (double)cut.last) + kRows + 1);
-  return cut.first <= cut.last && cut.low <= cut.high;
+  double least[2], most[2];
+  for (int e = 0; e < 2; e++) {
+    const double at = ((e ? end : begin) - column.from) * column.over;
+    cut.ends[e][0] = column.z + at * column.dz;
+    cut.ends[e][1] = max2(at * fan.rise, 1e-12);
+    least[e] = (-0.5 - cut.ends[e][0]) / cut.ends[e][1];
+    most[e] = ((double)fan.n[2] - 0.5 - cut.ends[e][0]) / cut.ends[e][1];
+  }
+  const double rows = (double)(fan.rows - 1);
+  cut.some_first = (long)max2(0, std::ceil(min2(rows + 1, min2(least[0], least[1]))));
+  cut.some_last = (long)min2(rows, std::floor(max2(-1, max2(most[0], most[1]))));
+  if (cut.some_first > cut.some_last) return false;
+  cut.first = (long)max2(0, std::ceil(min2(rows + 1, max2(least[0], least[1]))));
+  cut.last = (long)min2(rows, std::floor(max2(-1, min2(most[0], most[1]))));
+  if (cut.first > cut.last) cut.first = cut.last + 1 > cut.some_last ? cut.some_last + 1 : cut.some_first;
+  if (cut.first > cut.last) cut.last = cut.first - 1;
+  const double top = (double)(fan.n[2] - 1);
+  cut.low = (long)within(std::floor(cut.z + cut.step * (double)cut.some_first) - 1, 0, top);
+  cut.high = (long)within(std::floor(cut.z + cut.step * (double)cut.some_last) + 2, 0, top);
+  return true;
+}
+
+// How much of the slice a detector row sees that leaves the volume within it, and where it reads.
+inline float part_of(const Cut& cut, long top, long r, long* k, float* w) {
+  const double a = cut.ends[0][0] + cut.ends[0][1] * (double)r, b = cut.ends[1][0] + cut.ends[1][1] * (double)r;
+  const double low = min2(a, b), high = max2(a, b), most = (double)top - 0.5;
+  const double inside = min2(high, most) - max2(low, -0.5);
+  const double z = within(cut.z + cut.step * (double)r, 0, (double)(top - 1));
+  *k = whole(z);
+  *w = (float)(z - (double)*k);
+  if (high > low) return (float)within(inside / (high - low), 0, 1);
+  return inside >= 0 ? 1.0f : 0.0f;
 }
 
 // mm of ray per slice.
@@ -129,40 +177,38 @@ void blend(const T* volume, const Fan& fan, const Column& column, long s, const 
   const long plane = fan.n[1] * fan.n[2], line = fan.n[2];
   const long along = column.main == 0 ? plane : line, across = column.main == 0 ? line : plane;
   const T* a = volume + s * along + cut.j * across;
-  const T* b = a + across;
-  const float w = cut.w, rest = 1 - cut.w;
-  if (cut.j >= 0 && cut.j + 1 < fan.n[column.across]) {
-    for (long k = cut.low; k <= cut.high; k++) row[k] = rest * (float)a[k] + w * (float)b[k];
-  } else {
-    const T* only = cut.j < 0 ? b : a;
-    const float weight = cut.j < 0 ? w : rest;
-    for (long k = cut.low; k <= cut.high; k++) row[k] = weight * (float)only[k];
-  }
+  const T* b = fan.n[column.across] > 1 ? a + across : a;
+  const float w = cut.share * cut.w, rest = cut.share - w;
+  for (long k = cut.low; k <= cut.high; k++) row[k] = rest * (float)a[k] + w * (float)b[k];
+  row[cut.low - 1] = row[cut.low - 2] = row[cut.low];
+  row[cut.high + 1] = row[cut.high + 2] = row[cut.high];
 }
 
 // sums[r] += row at z + step * r. With steps below one voxel, a vector of rows reads within one vector of voxels.
-void read_row(const float* row, const Cut& cut, float* sums) {
+void read_row(const float* row, const Cut& cut, long top, float* sums) {
+  long r = cut.first;
 #if defined(__AVX512F__)
   if (cut.step <= kSteepest) {
     const __m512 lanes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512 ahead = _mm512_mul_ps(lanes, _mm512_set1_ps((float)cut.step));
-    for (long r = cut.first / 16 * 16; r <= cut.last; r += 16) {
+    for (; r <= cut.last; r += 16) {
       const double z = cut.z + cut.step * (double)r;
-      const long base = (long)(z + 64) - 64;
+      const long base = (long)(z + 64) - 64, left = cut.last - r + 1;
+      const __mmask16 mask = (__mmask16)(left >= 16 ? 0xffff : (1 << left) - 1);
       const __m512 place = _mm512_add_ps(ahead, _mm512_set1_ps((float)(z - (double)base)));
       const __m512i index = _mm512_cvttps_epi32(place);
       const __m512 w = _mm512_sub_ps(place, _mm512_cvtepi32_ps(index));
       const __m512 low = _mm512_permutexvar_ps(index, _mm512_loadu_ps(row + base));
       const __m512 high = _mm512_permutexvar_ps(index, _mm512_loadu_ps(row + base + 1));
       const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + r), low);
-      _mm512_storeu_ps(sums + r, _mm512_fmadd_ps(w, _mm512_sub_ps(high, low), sum));
+      _mm512_mask_storeu_ps(sums + r, mask, _mm512_fmadd_ps(w, _mm512_sub_ps(high, low), sum));
     }
-    return;
+    r = cut.last + 1;
   }
 #elif defined(__AVX2__)
   if (cut.step <= kSteepest) {
     const __m256 ahead = _mm256_mul_ps(_mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_ps((float)cut.step));
-    for (long r = cut.first / 8 * 8; r <= cut.last; r += 8) {
+    for (; r + 7 <= cut.last; r += 8) {
       const double z = cut.z + cut.step * (double)r;
       const long base = (long)(z + 64) - 64;
       const __m256 place = _mm256_add_ps(ahead, _mm256_set1_ps((float)(z - (double)base)));
@@ -173,26 +219,34 @@ void read_row(const float* row, const Cut& cut, float* sums) {
       const __m256 sum = _mm256_add_ps(_mm256_loadu_ps(sums + r), low);
       _mm256_storeu_ps(sums + r, _mm256_fmadd_ps(w, _mm256_sub_ps(high, low), sum));
     }
-    return;
   }
 #endif
-  for (long r = cut.first; r <= cut.last; r++) {
+  for (; r <= cut.last; r++) {
     const double z = cut.z + cut.step * (double)r;
     const long k = (long)(z + 64) - 64;
-    if (k < -1 || k >= cut.high + 1) continue;
     const float w = (float)(z - (double)k);
     sums[r] += row[k] + w * (row[k + 1] - row[k]);
+  }
+  for (r = cut.some_first; r <= cut.some_last; r++) {
+    if (r == cut.first) r = cut.last + 1;
+    if (r > cut.some_last) break;
+    long k;
+    float w;
+    const float part = part_of(cut, top, r, &k, &w);
+    sums[r] += part * (row[k] + w * (row[k + 1] - row[k]));
   }
 }
 
 // The transpose of read_row: row[k], row[k + 1] += what detector row r brings.
 void write_row(float* row, const Cut& cut, long top, const float* values) {
-  for (long r = cut.first; r <= cut.last; r++) {
+  for (long r = cut.some_first; r <= cut.some_last; r++) {
+    const bool whole_slice = r >= cut.first && r <= cut.last;
     const double z = cut.z + cut.step * (double)r;
-    const long k = (long)(z + 64) - 64;
-    if (k < -1 || k >= top) continue;
-    const float upper = (float)(z - (double)k) * values[r];
-    row[k] += values[r] - upper;
+    long k = (long)(z + 64) - 64;
+    float w = (float)(z - (double)k), value = values[r];
+    if (!whole_slice) value *= part_of(cut, top, r, &k, &w);
+    const float upper = w * value;
+    row[k] += value - upper;
     row[k + 1] += upper;
   }
 }
@@ -228,7 +282,7 @@ bool forward(const T* volume, const Fan& fan, float* out) {
             const Column& own = columns[c];
             if (own.main != main || s < own.first || s > own.last || !cut_of(fan, own, s, cut)) continue;
             blend(volume, fan, own, s, cut, space + kPad);
-            read_row(space + kPad, cut, sums + c * stride);
+            read_row(space + kPad, cut, fan.n[2], sums + c * stride);
           }
       for (long r = 0; r < fan.rows; r++)
         for (long c = 0; c < count; c++)
@@ -254,13 +308,13 @@ void spread(float* volume, const Fan& fan, const Column& column, long s, const C
   const long plane = fan.n[1] * fan.n[2], line = fan.n[2];
   const long along = column.main == 0 ? plane : line, across = column.main == 0 ? line : plane;
   float* a = volume + s * along + cut.j * across;
-  float* b = a + across;
-  const float w = cut.w, rest = 1 - cut.w;
-  if (cut.j >= 0)
-    for (long k = cut.low; k <= cut.high; k++) a[k] += rest * row[k];
-  if (cut.j + 1 < fan.n[column.across])
-    for (long k = cut.low; k <= cut.high; k++) b[k] += w * row[k];
-  std::memset(row + cut.low - 1, 0, sizeof(float) * (size_t)(cut.high - cut.low + 3));
+  float* b = fan.n[column.across] > 1 ? a + across : a;
+  const float w = cut.share * cut.w, rest = cut.share - w;
+  row[cut.low] += row[cut.low - 1] + row[cut.low - 2];
+  row[cut.high] += row[cut.high + 1] + row[cut.high + 2];
+  for (long k = cut.low; k <= cut.high; k++) a[k] += rest * row[k];
+  for (long k = cut.low; k <= cut.high; k++) b[k] += w * row[k];
+  std::memset(row + cut.low - 2, 0, sizeof(float) * (size_t)(cut.high - cut.low + 5));
 }
 
 }  // namespace

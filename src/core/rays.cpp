@@ -66,9 +66,9 @@ double length_of(const double* d, const double* spacing) {
   return std::sqrt(square);
 }
 
-// Narrows [low, high] to where -margin < at + x * slope < n - 1 + margin.
-void clip(double at, double slope, double margin, long n, double& low, double& high) {
-  const double least = -margin, most = (double)(n - 1) + margin;
+// Narrows [low, high] to where -0.5 < at + x * slope < n - 0.5.
+void clip(double at, double slope, long n, double& low, double& high) {
+  const double least = -0.5, most = (double)n - 0.5;
   if (slope == 0) {
     if (!(at > least && at < most)) high = low - 1;
     return;
@@ -78,36 +78,42 @@ void clip(double at, double slope, double margin, long n, double& low, double& h
   high = min2(high, max2(a, b));
 }
 
+// How much of the slice s the ray has within the volume.
+inline double share_of(const Ray& ray, long s) {
+  return min2(ray.high, (double)s + 0.5) - max2(ray.low, (double)s - 0.5);
+}
+
+// The lower of two neighbouring centres around a place, and how far it is beyond; at the outermost ones values go on.
+inline long neighbours(double at, long n, float* w) {
+  const double x = at < 0 ? 0 : at > (double)(n - 1) ? (double)(n - 1) : at;
+  const long low = whole(x) == n - 1 && n > 1 ? n - 2 : whole(x);
+  *w = (float)(x - (double)low);
+  return low;
+}
+
 struct Joseph {
-  static constexpr double margin = 1, reach = 0;
-  static void slices(Ray& ray, long n) {
-    ray.first = (int32_t)within((long)std::ceil(ray.low), 0, n);
-    ray.last = (int32_t)within(whole(ray.high), -1, n - 1);
-  }
   static int voxels(const Ray& ray, long s, const Axes& axes, long* where, float* weight) {
-    const double y = ray.y0 + (double)s * ray.dy, z = ray.z0 + (double)s * ray.dz;
-    const long j = whole(y), k = whole(z);
-    const float v = (float)(y - (double)j), w = (float)(z - (double)k);
-    const float wy[2] = {j >= 0 && j < axes.n[0] ? 1 - v : 0, j >= -1 && j + 1 < axes.n[0] ? v : 0};
-    const float wz[2] = {k >= 0 && k < axes.n[1] ? 1 - w : 0, k >= -1 && k + 1 < axes.n[1] ? w : 0};
-    const long oy[2] = {within(j, 0, axes.n[0] - 1) * axes.across[0], within(j + 1, 0, axes.n[0] - 1) * axes.across[0]};
-    const long oz[2] = {within(k, 0, axes.n[1] - 1) * axes.across[1], within(k + 1, 0, axes.n[1] - 1) * axes.across[1]};
-    const long base = s * axes.main;
-    for (int a = 0; a < 2; a++)
-      for (int b = 0; b < 2; b++) {
-        where[2 * a + b] = base + oy[a] + oz[b];
-        weight[2 * a + b] = wy[a] * wz[b];
-      }
+    const float share = (float)share_of(ray, s);
+    if (!(share > 0)) return 0;
+    float v, w;
+    const long j = neighbours(ray.y0 + (double)s * ray.dy, axes.n[0], &v);
+    const long k = neighbours(ray.z0 + (double)s * ray.dz, axes.n[1], &w);
+    const long first = s * axes.main + j * axes.across[0] + k * axes.across[1];
+    const long up = axes.n[0] > 1 ? axes.across[0] : 0, side = axes.n[1] > 1 ? axes.across[1] : 0;
+    where[0] = first;
+    where[1] = first + side;
+    where[2] = first + up;
+    where[3] = first + up + side;
+    const float low = share * (1 - v), high = share * v;
+    weight[0] = low * (1 - w);
+    weight[1] = low * w;
+    weight[2] = high * (1 - w);
+    weight[3] = high * w;
     return 4;
   }
 };
 
 struct Siddon {
-  static constexpr double margin = 0.5, reach = 0.5;
-  static void slices(Ray& ray, long n) {
-    ray.first = (int32_t)within(whole(ray.low + 0.5), 0, n);
-    ray.last = (int32_t)within((long)std::ceil(ray.high + 0.5) - 1, -1, n - 1);
-  }
   // Where the coordinate changes voxels between x0 and x1 (x1 if it does not), and the two voxels.
   static double change(double at, double slope, double x0, double x1, long* from, long* to) {
     *from = whole(at + x0 * slope + 0.5);
@@ -135,7 +141,6 @@ struct Siddon {
   }
 };
 
-template <class Method>
 Ray ray_of(const double* view, const double* spacing, long r, long c, const long* n) {
   const Ends ends = ends_of(view, r, c);
   const int m = ends.main;
@@ -147,13 +152,14 @@ Ray ray_of(const double* view, const double* spacing, long r, long c, const long
   ray.dz = ends.d[axes.z] * over;
   ray.y0 = ends.source[axes.y] - ends.source[m] * ray.dy;
   ray.z0 = ends.source[axes.z] - ends.source[m] * ray.dz;
-  ray.low = max2(-Method::reach, min2(ends.source[m], ends.pixel[m]));
-  ray.high = min2((double)(n[m] - 1) + Method::reach, max2(ends.source[m], ends.pixel[m]));
-  clip(ray.y0, ray.dy, Method::margin, axes.n[0], ray.low, ray.high);
-  clip(ray.z0, ray.dz, Method::margin, axes.n[1], ray.low, ray.high);
+  ray.low = max2(-0.5, min2(ends.source[m], ends.pixel[m]));
+  ray.high = min2((double)n[m] - 0.5, max2(ends.source[m], ends.pixel[m]));
+  clip(ray.y0, ray.dy, axes.n[0], ray.low, ray.high);
+  clip(ray.z0, ray.dz, axes.n[1], ray.low, ray.high);
   ray.step = (float)(length_of(ends.d, spacing) * std::fabs(over));
-  Method::slices(ray, n[m]);
-  if (!(ray.high >= ray.low)) ray.last = ray.first - 1;
+  const bool meets = ray.high > ray.low;
+  ray.first = meets ? (int32_t)within(whole(ray.low + 0.5), 0, n[m]) : 0;
+  ray.last = meets ? (int32_t)within((long)std::ceil(ray.high + 0.5) - 1, -1, n[m] - 1) : -1;
   return ray;
 }
 
@@ -167,7 +173,7 @@ void tile(const T* volume, const long* n, const double* view, const double* spac
   int32_t first[3] = {INT32_MAX, INT32_MAX, INT32_MAX}, last[3] = {-1, -1, -1};
   for (long r = box[0]; r < box[1]; r++)
     for (long c = box[2]; c < box[3]; c++) {
-      const Ray& ray = rays[count] = ray_of<Method>(view, spacing, r, c, n);
+      const Ray& ray = rays[count] = ray_of(view, spacing, r, c, n);
       sums[count++] = 0;
       if (ray.first < first[ray.main]) first[ray.main] = ray.first;
       if (ray.last > last[ray.main]) last[ray.main] = ray.last;
@@ -208,7 +214,7 @@ bool adjoint(const float* image, const long* n, const double* view, const double
   if (!rays) return false;
 #pragma omp parallel for schedule(static)
   for (long r = 0; r < rows; r++)
-    for (long c = 0; c < cols; c++) rays[r * cols + c] = ray_of<Method>(view, spacing, r, c, n);
+    for (long c = 0; c < cols; c++) rays[r * cols + c] = ray_of(view, spacing, r, c, n);
   for (int main = 0; main < 3; main++) {
     const Axes axes = axes_of(main, n);
     const long shares = (n[main] + kSlices - 1) / kSlices;
@@ -241,20 +247,18 @@ struct Sums {
 
 template <class T>
 inline void add_slice(const T* volume, const Ray& ray, long s, double t, const Axes& axes, Sums& sums) {
+  const float share = (float)share_of(ray, s);
+  if (!(share > 0)) return;
   const double y = ray.y0 + (double)s * ray.dy, z = ray.z0 + (double)s * ray.dz;
-  const long j = whole(y), k = whole(z);
-  const float v = (float)(y - (double)j), w = (float)(z - (double)k);
-  const T* plane = volume + s * axes.main;
-  float corner[2][2];
-  for (int a = 0; a < 2; a++)
-    for (int b = 0; b < 2; b++) {
-      const bool in = j + a >= 0 && j + a < axes.n[0] && k + b >= 0 && k + b < axes.n[1];
-      corner[a][b] = in ? (float)plane[(j + a) * axes.across[0] + (k + b) * axes.across[1]] : 0;
-    }
-  const float up = corner[1][0] - corner[0][0], twist = corner[1][1] - corner[0][1] - up;
-  const float side = corner[0][1] - corner[0][0];
-  const float dy = up + w * twist, dz = side + v * twist;
-  sums.value += corner[0][0] + v * up + w * dz;
+  float v, w;
+  const long j = neighbours(y, axes.n[0], &v), k = neighbours(z, axes.n[1], &w);
+  const T* at = volume + s * axes.main + j * axes.across[0] + k * axes.across[1];
+  const long rise = axes.n[0] > 1 ? axes.across[0] : 0, aside = axes.n[1] > 1 ? axes.across[1] : 0;
+  const float corner = (float)at[0], up = (float)at[rise] - corner, side = (float)at[aside] - corner;
+  const float twist = (float)at[rise + aside] - corner - up - side;
+  sums.value += share * (corner + v * up + w * (side + v * twist));
+  const float dy = y > 0 && y < (double)(axes.n[0] - 1) ? share * (up + w * twist) : 0;
+  const float dz = z > 0 && z < (double)(axes.n[1] - 1) ? share * (side + v * twist) : 0;
   sums.y += dy;
   sums.ty += t * dy;
   sums.z += dz;
@@ -292,7 +296,7 @@ void gradient_tile(const T* volume, const long* n, const double* view, const dou
   int32_t first[3] = {INT32_MAX, INT32_MAX, INT32_MAX}, last[3] = {-1, -1, -1};
   for (long r = box[0]; r < box[1]; r++)
     for (long c = box[2]; c < box[3]; c++, count++) {
-      Ray& ray = rays[count] = ray_of<Joseph>(view, spacing, r, c, n);
+      Ray& ray = rays[count] = ray_of(view, spacing, r, c, n);
       if (image[r * cols + c] == 0) ray.last = ray.first - 1;
       sums[count] = {0, 0, 0, 0, 0};
       over[count] = 1 / ends_of(view, r, c).d[ray.main];

@@ -1,8 +1,9 @@
 """What a volume adds up to along the rays of a view, the adjoint, and the derivative with respect to the view.
 
-Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation; beyond
-the outermost voxel centres values fall to 0 within one voxel. Siddon's takes the exact length of the ray in every
-voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's
+Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation. The volume
+ends at its outer faces: what a ray has of a slice there counts by its length, and between the outermost centres and the
+faces values go on (as in RTK), so that a constant volume gives exact chords. Siddon's takes the exact length of the ray in
+every voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's
 sums are made separably, many times faster; they are the same up to rounding.
 
 References:
@@ -167,6 +168,8 @@ def adjoint(image: np.ndarray, own: Plan, shape: tuple[int, int, int], method: M
 
 def view_gradient(array: AnyArray, grid: Grid, image: AnyArray, beam: AnyArray) -> AnyArray:
     """How ``sum(image * line integrals)`` changes with the view (Joseph's).
+
+    Left out is what comes of rays that enter or leave the box elsewhere: nothing, where the volume is 0 at its faces.
 
     Args:
         array: The volume's values, [i, j, k].
