@@ -46,6 +46,8 @@ def ssrkd(
     """
     from pydantic import ValidationError
 
+    from voxbench.challenges.ssrkd.geometry import warning_of
+    from voxbench.challenges.ssrkd.radiographs import device_of
     from voxbench.challenges.ssrkd.simulation import INFO, TRUTH, SsrkdSimulation, simulate
     from voxbench.cli.progress import lines
     from voxbench.errors import UsageError
@@ -61,6 +63,8 @@ def ssrkd(
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1; got {jobs}")
     with lines("simulating") as tell:
+        if (warning := warning_of(device_of(settings.geometry, settings.size))) is not None:
+            tell(f"warning: {warning}")
         made = simulate(out, settings, workers=jobs, force=force, progress=tell)
         tell(f"{out}: {len(made)} knees; splits in {INFO}, truth in {TRUTH}, meshes in mm in meshes/")
     if json:
