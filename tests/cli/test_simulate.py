@@ -46,7 +46,8 @@ def test_knees_are_made_and_a_geometry_that_sees_little_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["ssrkd", "--out", str(tmp_path / "data"), "--cases", "1", "--size", "32", "--shapes", "formulas"]
-    app([*words, "--views", "0,90", "--geometry", "released", "--json"], exit_on_error=False)
+    given = [*words, "--views", "0,90", "--geometry", "released", "--json"]
+    app(given, exit_on_error=False, result_action="return_value")
     printed = capsys.readouterr()
     (case,) = json.loads(printed.out)["cases"]
     assert (tmp_path / "data" / "processed" / case / "projs.npz").is_file()
