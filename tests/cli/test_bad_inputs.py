@@ -244,8 +244,12 @@ simulate: out is something else | simulate lumir25 --out full --force      | 1 |
 knees: no cases                | simulate ssrkd --out out --cases 0       | 2 | --cases: ~ 1, got 0
 knees: odd size                | simulate ssrkd --out out --size 63       | 2 | --size: ~ even ~ got 63
 knees: too small               | simulate ssrkd --out out --size 8        | 2 | --size: ~ 32, got 8
-knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'people' or 'formulas' ~ got aliens
+knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'formulas' ~ got aliens
+knees: not installed           | simulate ssrkd --out out --shapes articulated | 1 | articulated-ssm is not installed ~ states no licence
 knees: negative noise          | simulate ssrkd --out out --noise-hu -3   | 2 | --noise-hu: ~ got -3
+knees: no views                | simulate ssrkd --out out --views front   | 2 | --views: degrees joined by commas ~ got front
+knees: views backwards         | simulate ssrkd --out out --views 90:0:10 | 2 | --views: ~ first:last:step ~ got 90:0:10
+knees: unknown geometry        | simulate ssrkd --out out --geometry mine | 2 | --geometry: ~ 'consistent' or 'released' ~ got mine
 knees: --jobs 0                | simulate ssrkd --out out --jobs 0        | 2 | --jobs must be at least 1; got 0
 knees: out is a file           | simulate ssrkd --out note.docx           | 1 | note.docx: is a file
 knees: out is something else   | simulate ssrkd --out full --force        | 1 | full: ~ not a simulated data set

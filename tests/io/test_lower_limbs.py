@@ -14,7 +14,7 @@ from voxbench.errors import FileReadError
 from voxbench.geometry import Mesh
 from voxbench.geometry.articulation import Articulation, KneePose
 from voxbench.geometry.contact import separation
-from voxbench.geometry.seating import pose_meshes
+from voxbench.geometry.seating import pose_meshes, seated
 from voxbench.geometry.shapes import ShapeModel
 from voxbench.io import lower_limbs
 from voxbench.io.lower_limbs import SAMPLE, read_knee_shapes
@@ -166,7 +166,7 @@ def random_poses(count: int) -> list[KneePose]:
 def test_how_a_knee_was_held_is_no_mode_of_its_shape() -> None:
     model = analytic_knee(6.0).mirrored()
     vertices, faces = people(model, np.zeros((6, 10)), [KneePose(fibula_gap=0, flexion=2.0 * n) for n in range(6)])
-    found = lower_limbs._knee(vertices, faces)
+    found = seated(lower_limbs.knee_of_people(vertices, faces, "left", "test"))
     assert found.deviations.max() / np.sqrt(len(found.mean)) < 1e-3
 
 
@@ -176,7 +176,7 @@ def test_shapes_are_found_whatever_the_pose_and_bones_stand_apart() -> None:
     shapes = np.zeros((12, 10))
     shapes[:, :2] = rng.standard_normal((12, 2))
     vertices, faces = people(model, shapes, random_poses(12))
-    found = lower_limbs._knee(vertices, faces)
+    found = seated(lower_limbs.knee_of_people(vertices, faces, "left", "test"))
     assert (found.side, found.bones) == ("left", ("patella", "femur", "fibula", "tibia"))
     assert (found.deviations**2)[:3].sum() / (found.deviations**2).sum() > 0.97
     for coefficients in ([], [2.0], [-2.0, 1.0]):

@@ -68,7 +68,7 @@ def cut_mesh(mesh: Mesh, *planes: Plane) -> Mesh:
     """What lies before all planes, closed by a flat lid where a plane cuts.
 
     Args:
-        mesh: A closed mesh, every edge between two faces that turn the same way.
+        mesh: A closed mesh; edges that are cut lie between two faces that turn the same way.
         planes: Taken one after another; one that misses the mesh changes nothing.
 
     Raises:
@@ -96,8 +96,8 @@ def cut_section(mesh: Mesh, plane: Plane) -> Section:
         InputError: The mesh is open, or the cut is not made of simple outlines side by side.
         EmptyShapeError: Nothing is left.
     """
-    if not mesh.is_watertight:
-        raise InputError("only a closed mesh can be cut and closed again: some edges do not belong to two faces")
+    if not mesh.is_closed:
+        raise InputError(f"only a closed mesh can be cut and closed again: {mesh.open_edges} edges are open")
     heights = plane.heights(mesh.vertices)
     scale = float(np.ptp(mesh.vertices, axis=0).max())
     heights = np.where(np.abs(heights) < 1e-9 * scale, -1e-9 * scale, heights)  # a vertex in the plane is kept
@@ -150,6 +150,8 @@ class _Crossings:
         start = np.where(self._lone_inside, self._to_last, self._to_next)
         end = np.where(self._lone_inside, self._to_next, self._to_last)
         following = dict(zip(start.tolist(), end.tolist(), strict=True))
+        if len(following) < len(start) or set(following) != set(following.values()):
+            raise InputError("the cut goes through an edge of more than two faces, or faces do not turn the same way")
         found = []
         while following:
             at = first = next(iter(following))

@@ -16,6 +16,8 @@ from voxbench.geometry.mesh import Mesh
 from voxbench.types import AnyArray, Points, Vector3
 
 Side = Literal["left", "right"]
+LEAST = 1e-3
+"""Modes of a smaller share of the largest deviation are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,43 @@ class ShapeModel:
         )
 
 
+def part_of(model: ShapeModel, *bones: str) -> ShapeModel:
+    """Some bones of a model, with principal modes of their own: the same distribution of these bones' vertices."""
+    kept = np.concatenate([np.arange(part.start, part.stop) for part in (model.ranges[bone] for bone in bones)])
+    spread = model.derivative[:, kept].reshape(len(model.modes), -1)
+    _, deviations, directions = np.linalg.svd(spread, full_matrices=False)
+    count = int((deviations > LEAST * max(float(deviations[0]), 1e-300)).sum())
+    modes = directions[:count].reshape(count, -1, 3)
+    faces = {bone: model.faces[bone] for bone in bones}
+    return replace(model, mean=model.mean[kept], modes=modes, deviations=deviations[:count], faces=faces)
+
+
+def side_by_side(first: ShapeModel, second: ShapeModel) -> ShapeModel:
+    """Two models of other bones of one leg as one, in which they vary independently.
+
+    Args:
+        first: Its modes come first.
+        second: In the same frame, of the same side.
+
+    Raises:
+        InputError: They are of two legs, or share a bone.
+    """
+    if first.side != second.side or set(first.bones) & set(second.bones):
+        raise InputError(f"these do not go together: {first!r} and {second!r}")
+    shapes = (len(first.modes), len(second.mean), 3), (len(second.modes), len(first.mean), 3)
+    modes = [np.concatenate([first.modes, np.zeros(shapes[0])], axis=1)]
+    modes.append(np.concatenate([np.zeros(shapes[1]), second.modes], axis=1))
+    return ShapeModel(
+        np.concatenate([first.mean, second.mean]),
+        np.concatenate(modes),
+        np.concatenate([first.deviations, second.deviations]),
+        {**first.faces, **second.faces},
+        {**first.landmarks, **second.landmarks},
+        first.side,
+        f"{first.source}; {second.source}",
+    )
+
+
 def principal_modes(examples: np.ndarray, most: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, modes and deviations of aligned examples.
 
@@ -137,7 +176,7 @@ def principal_modes(examples: np.ndarray, most: int | None = None) -> tuple[np.n
     centred = (examples - mean).reshape(len(examples), -1)
     _, values, directions = np.linalg.svd(centred, full_matrices=False)
     deviations = values / np.sqrt(max(len(examples) - 1, 1))
-    count = int((deviations > 1e-6 * max(deviations[0], 1e-300)).sum())
+    count = int((deviations > LEAST * max(deviations[0], 1e-300)).sum())
     count = min(count, most or count)
     return mean, directions[:count].reshape(count, *mean.shape), deviations[:count]
 

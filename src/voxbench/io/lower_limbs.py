@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 
 from voxbench.errors import FileReadError
-from voxbench.geometry.affine import Affine
 from voxbench.geometry.cut import Plane, Section, cut_section
 from voxbench.geometry.knee_frame import knee_frame
 from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.seating import seated
-from voxbench.geometry.shapes import ShapeModel, principal_modes, rigid_fit
+from voxbench.geometry.shapes import ShapeModel, Side, principal_modes, rigid_fit
 from voxbench.io.atomic import require_file
 from voxbench.io.patches import Patches, read_patches
 from voxbench.io.samples import fetch_sample, sample
@@ -40,6 +39,8 @@ MODEL = "LLP26_rigid.pc"
 LENGTH_MM = 200.0
 ALIGNED_MM = 110.0
 ROUNDS = 3
+GROUPS = (("patella",), ("femur",), ("fibula", "tibia"))
+"""What is laid on the mean together."""
 TURNED = np.array([-1.0, -1.0, 1.0])
 """The package's x axis points to the left, its y axis to the back."""
 
@@ -73,7 +74,8 @@ def read_knee_shapes(files: Mapping[str, Path]) -> ShapeModel:
                 f"{files[name]}: {patches[part].nodes} nodes; the model has {nodes.stop - nodes.start} for the {part}"
             )
     whole = {part: patches[part].positions(people[:, nodes]) for part, (_, nodes) in PARTS.items()}
-    return _knee(*_bones(patches, whole))
+    wheel = sample(SAMPLE).wheel
+    return seated(knee_of_people(*_bones(patches, whole), "left", f"{wheel.requirement}, {wheel.licence}, 26 people"))
 
 
 def _bones(patches: Mapping[str, Patches], whole: Mapping[str, np.ndarray]) -> tuple[dict, dict]:
@@ -88,9 +90,22 @@ def _bones(patches: Mapping[str, Patches], whole: Mapping[str, np.ndarray]) -> t
     return vertices, faces
 
 
-def _knee(vertices: dict[str, np.ndarray], faces: dict[str, np.ndarray]) -> ShapeModel:
-    """Into the anatomical frame, cut to length, people laid on the mean, principal components."""
-    frame = knee_frame({bone: v.mean(axis=0) for bone, v in vertices.items()}, "left")
+def knee_of_people(
+    vertices: Mapping[str, np.ndarray], faces: Mapping[str, np.ndarray], side: Side, source: str
+) -> ShapeModel:
+    """Into the anatomical frame, cut to length, people laid on the mean, principal components; not seated yet.
+
+    Args:
+        vertices: Corresponding vertices (people, n, 3) of femur, tibia, fibula and perhaps patella, mm.
+        faces: Of the same bones; their order is kept.
+        side: Which leg.
+        source: Where it comes from.
+
+    Raises:
+        InputError: Bones without shafts or condyles, or that cannot be cut.
+    """
+    faces = dict(faces)
+    frame = knee_frame({bone: v.mean(axis=0) for bone, v in vertices.items()}, side)
     moved = {bone: frame.model_from_world(v) for bone, v in vertices.items()}
     for bone, outwards in (("femur", 1.0), ("tibia", -1.0), ("fibula", -1.0)):
         plane = Plane(np.array([0.0, 0.0, outwards]), LENGTH_MM)
@@ -99,31 +114,23 @@ def _knee(vertices: dict[str, np.ndarray], faces: dict[str, np.ndarray]) -> Shap
         faces[bone] = np.asarray(section.faces)
     laid = _laid(moved)
     mean, modes, deviations = principal_modes(np.concatenate([laid[bone] for bone in faces], axis=1))
-    wheel = sample(SAMPLE).wheel
-    source = f"{wheel.requirement}, {wheel.licence}, 26 people"
-    return seated(ShapeModel(mean, modes, deviations, faces, frame.landmarks, "left", source))
+    return ShapeModel(mean, modes, deviations, faces, frame.landmarks, side, source)
 
 
 def _laid(moved: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Every person's bones laid on the mean's, by what is near the joint."""
-    laid = dict(moved)
+    laid = {bone: vertices.copy() for bone, vertices in moved.items()}
     for _ in range(ROUNDS):
         mean = {bone: v.mean(axis=0) for bone, v in laid.items()}
-        for group in (("patella",), ("femur",), ("fibula", "tibia")):
+        for group in [group for group in GROUPS if group[0] in laid]:
             target = np.concatenate([mean[bone] for bone in group])
             near = np.abs(target[:, 2]) < ALIGNED_MM
             for person in range(len(next(iter(laid.values())))):
                 own = np.concatenate([laid[bone][person] for bone in group])
                 onto = rigid_fit(own[near], target[near])
                 for bone in group:
-                    laid[bone] = _with(laid[bone], person, onto)
+                    laid[bone][person] = onto(laid[bone][person])
     return laid
-
-
-def _with(vertices: np.ndarray, person: int, onto: Affine) -> np.ndarray:
-    changed = vertices.copy()
-    changed[person] = onto(vertices[person])
-    return changed
 
 
 def _pieces(faces: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy.ndimage import binary_dilation
 
 from voxbench.challenges.ssrkd import simulation
 from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.challenges.ssrkd.evaluation import evaluate
-from voxbench.challenges.ssrkd.processed import Frame, Processed, case_grid, grey, halved, write_ct
+from voxbench.challenges.ssrkd.geometry import scaled
+from voxbench.challenges.ssrkd.processed import Frame, Processed, case_grid, halved, write_ct
+from voxbench.challenges.ssrkd.radiographs import device_of
 from voxbench.challenges.ssrkd.simulation import SsrkdSimulation, planned, simulate
 from voxbench.challenges.ssrkd.splits import SPLITS, split_patients
 from voxbench.errors import FileReadError, FileWriteError, InputError
@@ -24,12 +27,20 @@ from voxbench.geometry import Affine, Grid, Mesh, Volume, voxelise
 from voxbench.geometry.articulation import Articulation, KneePose
 from voxbench.geometry.inside import inside
 from voxbench.geometry.seating import pose_meshes
-from voxbench.io import read_mesh, read_volume
+from voxbench.io import read_mesh, read_views, read_volume
 from voxbench.simulate.phantoms.knee_shapes import analytic_knee
 
 SIZE = 48
 SETTINGS = SsrkdSimulation(
-    cases=2, unlabelled=1, shapes="formulas", size=SIZE, points=300, both_knees=1.0, seed=3, keep_hu=True
+    cases=2,
+    unlabelled=1,
+    shapes="formulas",
+    size=SIZE,
+    points=300,
+    both_knees=1.0,
+    seed=3,
+    keep_hu=True,
+    angles=(0, 90, 200),
 )
 
 
@@ -64,14 +75,22 @@ def array(path: Path) -> np.ndarray:
 
 
 def test_labelled_cases_have_every_file_and_others_only_their_ct(made: Path) -> None:
-    labelled = {"submesh", "mesh.obj", "ct_256x.npz", "ct_512x.npz", "seg_mask.npz", "sampling.npz", "spacing.npz"}
+    unlabelled = {"ct_256x.npz", "ct_512x.npz", "projs.npz", "spacing.npz"}
+    labelled = unlabelled | {"submesh", "mesh.obj", "seg_mask.npz", "sampling.npz", "bone_mask.npz"}
     info = json.loads((made / "info.json").read_text())
     assert len(info["unlabelled"]) == 1
     for folder in (made / "processed").iterdir():
         own = {path.name for path in folder.iterdir()}
-        assert own == ({"ct_256x.npz", "ct_512x.npz", "spacing.npz"} if folder.name in info["unlabelled"] else labelled)
+        assert own == (unlabelled if folder.name in info["unlabelled"] else labelled)
     assert {path.name for path in (made / "meshes" / cases(made)[0]).iterdir()} == {f"sub_{n}.obj" for n in range(4)}
-    assert {path.name for path in made.iterdir()} == {"processed", "meshes", "hu", "info.json", "truth.json"}
+    assert {path.name for path in made.iterdir()} == {
+        "processed",
+        "meshes",
+        "hu",
+        "info.json",
+        "truth.json",
+        "views.json",
+    }
 
 
 def test_volumes_are_bytes_in_zyx_and_the_small_one_is_the_mean_of_the_large(made: Path) -> None:
@@ -84,7 +103,7 @@ def test_volumes_are_bytes_in_zyx_and_the_small_one_is_the_mean_of_the_large(mad
     assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
     assert large[labels > 0].mean() > large[labels == 0].mean() + 60
     hu = read_volume(made / "hu" / f"{case.folder.name}.nii.gz")
-    np.testing.assert_array_equal(grey(hu.array).T, large)
+    np.testing.assert_array_equal(scaled(hu).array.T, large)
     assert hu.grid.orientation == "ALS+"
 
 
@@ -121,6 +140,35 @@ def test_the_lateral_view_is_at_90_degrees_and_the_front_at_0(made: Path) -> Non
         assert middle["patella"][x] > middle["femur"][x] + 0.1
         left = truth(made)["cases"][name]["side"] == "left"
         assert (middle["fibula"][y] > middle["tibia"][y]) == left
+
+
+def test_radiographs_and_shadows_show_the_bones_where_the_views_put_them(made: Path) -> None:
+    views = read_views(made / "views.json")
+    assert len(views) == 3
+    for name in cases(made):
+        case = Processed(made / "processed" / name)
+        with np.load(case.radiographs) as content:
+            images, angles = content["projs"], content["angles"]
+        with np.load(case.shadows) as content:
+            masks = content["projs"]
+        np.testing.assert_allclose(np.degrees(angles), [0, 90, 200])
+        assert images.shape == masks.shape == (3, SIZE, SIZE)
+        assert (images.dtype, masks.dtype) == (np.float32, np.uint8)
+        points = np.concatenate([read_mesh(made / "meshes" / name / f"sub_{n}.obj").vertices for n in range(4)])
+        for view, image, mask in zip(views, images, masks, strict=True):
+            pixels = np.rint(view.project(points)).astype(int)
+            seen = ((pixels > 0) & (pixels < SIZE - 1)).all(axis=1)
+            assert seen.mean() > 0.9
+            near = binary_dilation(mask, iterations=1)
+            assert near[tuple(pixels[seen].T)].mean() > 0.99
+            assert image[mask > 0].mean() > 1.3 * image[(mask == 0) & (image > 0.01)].mean()
+
+
+def test_the_detector_keeps_its_size_whatever_its_pixels() -> None:
+    small, large = device_of("consistent", 64), device_of("released", 512)
+    assert small.pixel_mm[0] * 64 == pytest.approx(512 * 0.575)
+    assert small.field_of_view_mm[0] == pytest.approx(256)
+    assert large.field_of_view_mm[0] == pytest.approx(147.2)
 
 
 def test_sampled_points_have_the_label_of_the_bone_they_lie_in(made: Path) -> None:
@@ -239,8 +287,7 @@ def test_no_patient_is_split_and_no_case_is_lost(people: list[int], seed: int) -
     assert bool(splits["val"]) == (count > 2)
 
 
-def test_grey_values_and_halves() -> None:
-    np.testing.assert_array_equal(grey(np.array([-2000.0, -400, 50, 500, 3000])), [0, 0, 128, 255, 255])
+def test_halves_are_rounded_means() -> None:
     cube = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
     assert halved(cube)[0, 0, 0] == round(np.mean([0, 1, 4, 5, 16, 17, 20, 21]) + 0.01)
     assert halved(np.full((2, 2, 2), 255, np.uint8))[0, 0, 0] == 255
@@ -257,7 +304,7 @@ def test_a_frame_takes_the_box_to_plus_and_minus_one() -> None:
 def test_an_odd_volume_is_refused(tmp_path: Path) -> None:
     grid = Grid.from_parts((4, 5, 4))
     with pytest.raises(InputError, match="even number of voxels"):
-        write_ct(Processed(tmp_path), Volume(np.zeros((4, 5, 4), np.float32), grid))
+        write_ct(Processed(tmp_path), Volume(np.zeros((4, 5, 4), np.uint8), grid))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,8 +19,6 @@ from voxbench.geometry import Affine, Grid, LabelMap, Mesh, Volume
 from voxbench.io import atomic, write_mesh
 from voxbench.types import Labels, Points
 
-WINDOW_HU = (-400.0, 500.0)
-"""CT numbers that become 0 and 255."""
 AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 """World directions of x (front), y (left) and z (up), as columns."""
 
@@ -111,13 +109,6 @@ class Frame:
         return self.world_from_stored.inverse()(points)
 
 
-def grey(hu: np.ndarray) -> np.ndarray:
-    """CT numbers as 0 to 255, uint8."""
-    low, high = WINDOW_HU
-    scaled = (np.clip(hu, low, high) - low) * (255 / (high - low))
-    return np.rint(scaled).astype(np.uint8)
-
-
 def halved(array: np.ndarray) -> np.ndarray:
     """The mean of every 2 x 2 x 2 voxels, uint8."""
     sums = np.add.reduceat(array.astype(np.uint16), np.arange(0, array.shape[0], 2), axis=0)
@@ -126,26 +117,29 @@ def halved(array: np.ndarray) -> np.ndarray:
     return ((sums + 4) // 8).astype(np.uint8)
 
 
-def write_ct(case: Processed, ct: Volume) -> None:
-    """The two volumes and the factors; CT numbers in, [z, y, x] of 0 to 255 out.
+def write_ct(case: Processed, image: Volume) -> None:
+    """The two volumes, [z, y, x], and the factors.
+
+    Args:
+        case: Where to.
+        image: A CT as 0 to 255 (``geometry.scaled``), uint8.
 
     Raises:
         InputError: A side has an odd number of voxels.
         FileWriteError: A file cannot be written.
     """
-    if any(n % 2 for n in ct.grid.shape):
-        raise InputError(f"every side must have an even number of voxels to be halved; here {ct.grid.shape}")
-    image = grey(ct.array)
-    _write(case.large_ct, image.T)
-    _write(case.small_ct, halved(image).T)
-    frame = Frame.of(ct.grid)
+    if any(n % 2 for n in image.grid.shape):
+        raise InputError(f"every side must have an even number of voxels to be halved; here {image.grid.shape}")
+    _write(case.large_ct, image.array.T)
+    _write(case.small_ct, halved(image.array).T)
+    frame = Frame.of(image.grid)
     with atomic(case.spacing) as temporary:
         np.savez(
             temporary,
             mesh=frame.half_mm,
-            ct=ct.grid.spacing[::-1],
+            ct=image.grid.spacing[::-1],
             world_from_stored=frame.world_from_stored.matrix,
-            world_from_voxel=ct.grid.world_from_voxel.matrix,
+            world_from_voxel=image.grid.world_from_voxel.matrix,
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from voxbench.challenges.ssrkd.cases import BONES, mesh_file
+from voxbench.challenges.ssrkd.geometry import scaled
 from voxbench.challenges.ssrkd.processed import (
     Frame,
     Processed,
@@ -23,23 +24,28 @@ from voxbench.challenges.ssrkd.processed import (
     write_labels_stored,
     write_meshes,
 )
+from voxbench.challenges.ssrkd.radiographs import ANGLES, device_of, views_of, write_radiographs, write_shadows
 from voxbench.challenges.ssrkd.sampling import sample_points, write_samples
 from voxbench.challenges.ssrkd.splits import split_patients
 from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.geometry import Grid, Mesh, Volume
 from voxbench.geometry.cut import Plane, cut_mesh
+from voxbench.geometry.projection import View
 from voxbench.geometry.shapes import ShapeModel, Side
-from voxbench.io import write_json, write_mesh, write_volume
+from voxbench.io import write_json, write_mesh, write_views, write_volume
+from voxbench.io.articulated_limbs import installed_folder, read_articulated_knee
 from voxbench.io.lower_limbs import fetch_knee_shapes
 from voxbench.jobs import Job, Manner, Outcome, Record, require_all, run
 from voxbench.simulate.knees import Knee, KneeVariation, random_knee
 from voxbench.simulate.phantoms.knee import BoneTissue, knee_phantom
 from voxbench.simulate.phantoms.knee_shapes import analytic_knee
 from voxbench.simulate.phantoms.knee_tissue import SoftTissue
+from voxbench.simulate.radiograph import RelativeNoise
 
 TRUTH = "truth.json"
 INFO = "info.json"
+VIEWS = "views.json"
 SIGMA_OF_WIDTH = 1 / np.sqrt(8 * np.log(2))
 ALIKE = 0.9
 """How much the shapes of a person's two knees have in common (correlation)."""
@@ -50,8 +56,9 @@ class SsrkdSimulation(Config):
 
     cases: int = Field(default=3, ge=1, le=9999, description="Knees with meshes and masks.")
     unlabelled: int = Field(default=0, ge=0, le=9999, description="Knees with a CT only.")
-    shapes: Literal["people", "formulas"] = Field(
-        default="people", description="Shape model: of 26 people (fetched), or drawn from formulas (built in)."
+    shapes: Literal["people", "articulated", "formulas"] = Field(
+        default="people",
+        description="Shape model: of 26 people (fetched), of 327 (if installed), or formulas (built in).",
     )
     size: int = Field(default=512, ge=32, le=1024, description="Voxels along each side of the large volume; even.")
     field_mm: float = Field(default=256.0, ge=100, le=320, description="Side of the volume, mm.")
@@ -61,6 +68,11 @@ class SsrkdSimulation(Config):
     noise_hu: float = Field(default=12.0, ge=0, le=200, description="Noise of the CT, HU.")
     points: int = Field(default=20000, ge=10, le=1000000, description="Labelled points near each bone.")
     jitter_mm: float = Field(default=4.0, ge=0, le=50, description="How far these lie from the surface, mm.")
+    angles: tuple[float, ...] = Field(default=ANGLES, min_length=1, description="Views, degrees: 0 front, 90 left.")
+    geometry: Literal["consistent", "released"] = Field(
+        default="consistent", description="Distances: those that fit the data, or those of the released file."
+    )
+    radiograph_noise: RelativeNoise | None = Field(default=RelativeNoise(), description="Of the radiographs.")
     keep_hu: bool = Field(default=False, description="Also write the CT as NIfTI, in HU.")
     variation: KneeVariation = Field(default=KneeVariation(), description="What differs from knee to knee.")
     bone: BoneTissue = Field(default=BoneTissue(), description="What bones are made of.")
@@ -72,6 +84,11 @@ class SsrkdSimulation(Config):
         if size % 2:
             raise ValueError("Input should be even, for the small volume has half as many")
         return size
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views of every case: about the middle of the volume, as many pixels as the volume has voxels."""
+        return views_of(self.angles, device_of(self.geometry, self.size), case_grid(self.size, self.field_mm).centre)
 
 
 @dataclass(frozen=True)
@@ -127,8 +144,8 @@ def simulate(
     """Write knees; the folder appears when it is complete, or not at all.
 
     ``processed/<case>/`` holds the files that their code reads, ``meshes/<case>/sub_0.obj`` to ``sub_3.obj`` the bones
-    in the world, mm (what ``evaluate ssrkd --references`` takes), ``info.json`` the splits, ``truth.json`` how each
-    knee was made.
+    in the world, mm (what ``evaluate ssrkd --references`` takes), ``views.json`` where source and detector stood,
+    ``info.json`` the splits, ``truth.json`` how each knee was made.
 
     Args:
         out: The folder; refused if there is something in it.
@@ -155,6 +172,7 @@ def simulate(
         patients = {one.case: one.patient for one in plan if one.labelled}
         splits = split_patients(patients, settings.seed)
         info = {**splits, "unlabelled": [one.case for one in plan if not one.labelled]}
+        write_views(folder / VIEWS, settings.views)
         write_json(folder / INFO, {**info, "patients": {one.case: one.patient for one in plan}})
         about = {"simulated": "voxbench simulate ssrkd", "settings": settings.model_dump(mode="json")}
         about |= {"shapes": repr(model), "bones": list(BONES)}
@@ -176,8 +194,10 @@ def _model(shapes: str) -> ShapeModel:
     """Made once in a process."""
     if shapes == "formulas":
         return analytic_knee()
+    folder = installed_folder() if shapes == "articulated" else None
     try:
-        return fetch_knee_shapes()
+        people = fetch_knee_shapes()
+        return people if folder is None else read_articulated_knee(folder, people)
     except FileReadError as error:
         raise FileReadError(f"{error}\n  or do without it: --shapes formulas draws knees from formulas") from error
 
@@ -200,7 +220,10 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
     ct = seen(phantom.ct, settings, rng)
     case = Processed(folder / "processed" / one.case)
     case.folder.mkdir(parents=True)
-    write_ct(case, ct)
+    image = scaled(ct)
+    write_ct(case, image)
+    views = settings.angles, settings.views
+    write_radiographs(case, image, views, settings.radiograph_noise, rng)
     if settings.keep_hu:
         (folder / "hu").mkdir(exist_ok=True)
         write_volume(folder / "hu" / f"{one.case}.nii.gz", ct)
@@ -219,6 +242,7 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
     if one.labelled:
         write_labels_stored(case, phantom.labels)
         write_meshes(case, bones, frame)
+        write_shadows(case, bones, views)
         _write_world_meshes(folder / "meshes", one.case, bones)
         write_samples(case, sample_points(bones, frame, settings.points, settings.jitter_mm, rng), frame)
     return known
