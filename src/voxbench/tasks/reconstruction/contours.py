@@ -54,7 +54,7 @@ class Contour:
     lengths: AnyArray
 
 
-def occluding_contour(surface: Surface, vertices: AnyArray, view: View) -> Contour:
+def occluding_contour(surface: Surface, vertices: AnyArray, normals: AnyArray, view: View) -> Contour:
     """The contour of a bone in a view, hidden parts included, for X-rays see them.
 
     The contour is where the normals, interpolated over each triangle, are at a right angle to the rays. Where a surface is
@@ -63,10 +63,11 @@ def occluding_contour(surface: Surface, vertices: AnyArray, view: View) -> Conto
     Args:
         surface: The bone's triangles.
         vertices: The bone's vertices in the world, mm, (n, 3).
+        normals: Of the vertices, (n, 3).
         view: Where from.
     """
     away = vertices - view.source
-    facing = np.einsum("nd,nd->n", surface.normals(vertices), away)
+    facing = np.einsum("nd,nd->n", normals, away)
     at = facing[surface.faces]
     back = at > 0
     some = back.sum(axis=1)
@@ -88,8 +89,8 @@ def occluding_contour(surface: Surface, vertices: AnyArray, view: View) -> Conto
     ends = [end[rounded] for end in ends]
     first, last = (view.project(np.einsum("nk,nkd->nd", end, triangles)) for end in ends)
     middle = np.einsum("nk,nkd->nd", shares, triangles)
-    normals = np.einsum("nk,nkd->nd", shares, surface.normals(vertices)[faces])
-    flat = np.stack([normals @ view.down * view.pixel_mm[0], normals @ view.right * view.pixel_mm[1]], axis=1)
+    between = np.einsum("nk,nkd->nd", shares, normals[faces])
+    flat = np.stack([between @ view.down * view.pixel_mm[0], between @ view.right * view.pixel_mm[1]], axis=1)
     flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
     pixels = view.project(middle)
     lengths = np.linalg.norm(last - first, axis=1)

@@ -93,7 +93,8 @@ def pull(
         how: The level, and the length over which edges err alike, mm.
     """
     level, correlation = how
-    bones = knee.bones(values)
+    posed = knee.at(values)
+    bones = posed.bones
     normal, towards = np.zeros((len(values), len(values))), np.zeros(len(values))
     seen, strength = np.zeros((len(radiographs), len(bones))), np.zeros((len(radiographs), len(bones)))
     residuals, weights = [], []
@@ -101,7 +102,7 @@ def pull(
         offsets, counted = [np.zeros(0)], [np.zeros(0)]
         for column, (bone, vertices) in enumerate(bones.items()):
             pixel = radiograph.pixel_at_bone(vertices.mean(axis=0))
-            contour = _inside(occluding_contour(knee.surfaces[bone], vertices, radiograph.view), radiograph.view)
+            contour = _inside(occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view)
             reach = level.reach_mm / pixel
             found = find_edges(slope, contour.pixels, contour.normals, reach, max(0.5, reach / STEPS_PER_REACH))
             long = contour.lengths * pixel
@@ -113,7 +114,7 @@ def pull(
             offset = found.offsets[good] * pixel
             robust = 1 / (1 + (offset / (2 * level.trust_mm)) ** 2)
             weight = robust * found.strengths[good] * long[good] / correlation / level.trust_mm**2
-            jacobian = knee.slopes(values, bone, _part(contour, good)) * pixel
+            jacobian = posed.slopes(bone, _part(contour, good)) * pixel
             normal += jacobian.T @ (weight[:, None] * jacobian)
             towards += jacobian.T @ (weight * offset)
             offsets.append(offset)

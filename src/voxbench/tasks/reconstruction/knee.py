@@ -52,40 +52,73 @@ class MovingKnee:
             found[bone] = Surface(faces, part.stop - part.start, ~flat)
         return found
 
-    def bones(self, values: AnyArray) -> dict[str, AnyArray]:
-        """Vertices of every bone in the world, mm.
+    def at(self, values: AnyArray) -> PosedKnee:
+        """The knee for some parameters.
 
         Args:
             values: Pose, then coefficients, (15 + k,).
         """
+        pose = KneePose.from_values(values[:POSE])
         shape = self.model.vertices(values[POSE:])
-        maps = self.joints.maps(KneePose.from_values(values[:POSE]))
-        return {bone: maps[bone](shape[part]) for bone, part in self.model.ranges.items()}
+        maps, moved = self.joints.maps(pose), self.joints.derivatives(pose)
+        own = {bone: shape[part] for bone, part in self.model.ranges.items()}
+        return PosedKnee(
+            self, own, {b: maps[b].linear for b in own}, moved, {b: maps[b](vertices) for b, vertices in own.items()}
+        )
+
+    def bones(self, values: AnyArray) -> dict[str, AnyArray]:
+        """Vertices of every bone in the world for some parameters, mm."""
+        return self.at(values).bones
 
     def meshes(self, values: AnyArray) -> dict[str, Mesh]:
         """The bones as meshes."""
         return {bone: Mesh(vertices, self.model.faces[bone]) for bone, vertices in self.bones(values).items()}
 
-    def derivative(self, values: AnyArray, bone: str, corners: AnyArray, shares: AnyArray) -> AnyArray:
-        """Of places on a bone with respect to pose and coefficients, mm per unit, float64 (n, 3, 15 + k).
+
+@dataclass(frozen=True, eq=False)
+class PosedKnee:
+    """A knee for given parameters.
+
+    Attributes:
+        knee: Of which.
+        shape: Vertices of every bone in the model's frame, mm.
+        turned: Rotation of every bone, (3, 3).
+        moved: Derivatives of every bone's 4 x 4 matrix with respect to the pose, (15, 4, 4).
+        bones: Vertices in the world, mm.
+    """
+
+    knee: MovingKnee
+    shape: dict[str, AnyArray]
+    turned: dict[str, AnyArray]
+    moved: dict[str, AnyArray]
+    bones: dict[str, AnyArray]
+
+    @cached_property
+    def normals(self) -> dict[str, AnyArray]:
+        """Of every bone's vertices, outwards, in the world."""
+        return {bone: self.knee.surfaces[bone].normals(vertices) for bone, vertices in self.bones.items()}
+
+    def derivative(self, bone: str, corners: AnyArray, shares: AnyArray, along: AnyArray) -> AnyArray:
+        """Of places on a bone along directions, with respect to pose and coefficients: float64 (n, 15 + k).
 
         Args:
-            values: Pose, then coefficients.
             bone: Which.
             corners: Vertices of the triangles on which the places lie, counted within the bone, (n, c).
             shares: What each vertex contributes, (n, c).
+            along: Direction (of any length) for each place, (n, 3).
         """
-        pose = KneePose.from_values(values[:POSE])
-        part = self.model.ranges[bone]
-        shape = self.model.vertices(values[POSE:])[part]
-        place = np.einsum("nc,ncd->nd", shares, shape[corners])
-        moved = self.joints.derivatives(pose)[bone]
-        by_pose = np.einsum("pde,ne->ndp", moved[:, :3, :3], place) + moved[:, :3, 3].T
-        turned = self.joints.maps(pose)[bone].linear
-        modes = np.einsum("nc,kncd->nkd", shares, self.model.derivative[:, part][:, corners])
-        return np.concatenate([by_pose, np.einsum("ed,nkd->nek", turned, modes)], axis=2)
+        place = np.einsum("nc,ncd->nd", shares, self.shape[bone][corners])
+        moved = self.moved[bone]
+        # along . (moved @ (place, 1)), as one product of matrices
+        outer = (along[:, :, None] * np.concatenate([place, np.ones((len(place), 1))], axis=1)[:, None]).reshape(-1, 12)
+        by_pose = outer @ moved[:, :3].reshape(len(moved), 12).T
+        back = along @ self.turned[bone]
+        modes = self.knee.model.derivative[:, self.knee.model.ranges[bone]]
+        by_mode = np.zeros((len(modes), len(place)))
+        for column in range(corners.shape[1]):
+            by_mode += np.einsum("knd,nd->kn", modes[:, corners[:, column]], back * shares[:, column, None])
+        return np.concatenate([by_pose, by_mode.T], axis=1)
 
-    def slopes(self, values: AnyArray, bone: str, contour: Contour) -> AnyArray:
+    def slopes(self, bone: str, contour: Contour) -> AnyArray:
         """How far each piece of a contour moves along its normal with each parameter, pixels per unit, (n, 15 + k)."""
-        moved = self.derivative(values, bone, contour.corners, contour.shares)
-        return np.einsum("nd,ndp->np", contour.moves, moved)
+        return self.derivative(bone, contour.corners, contour.shares, contour.moves)

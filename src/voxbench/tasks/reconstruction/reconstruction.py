@@ -116,11 +116,10 @@ def uncertainty(knee: MovingKnee, values: AnyArray, asked: Pull, level: Level) -
     worse = max(1.0, squares / max(weight, 1e-9))
     covariance = np.linalg.inv(asked.normal / worse + prior)
     found = {}
-    for bone, vertices in knee.bones(values).items():
-        normals = knee.surfaces[bone].normals(vertices)
+    posed = knee.at(values)
+    for bone, vertices in posed.bones.items():
         corners = np.arange(len(vertices))[:, None]
-        moved = knee.derivative(values, bone, corners, np.ones((len(vertices), 1)))
-        across = np.einsum("nd,ndp->np", normals, moved)
+        across = posed.derivative(bone, corners, np.ones((len(vertices), 1)), posed.normals[bone])
         found[bone] = np.sqrt(np.einsum("np,pq,nq->n", across, covariance, across))
     return found
 
@@ -133,7 +132,7 @@ def contours(bones: Mapping[str, Mesh], radiograph: Radiograph) -> dict[str, Con
     for bone, mesh in bones.items():
         faces = mesh.faces.astype(np.int64)
         surface = Surface(faces, len(mesh.vertices), np.ones(len(faces), bool))
-        found[bone] = occluding_contour(surface, mesh.vertices, radiograph.view)
+        found[bone] = occluding_contour(surface, mesh.vertices, surface.normals(mesh.vertices), radiograph.view)
     return found
 
 
