@@ -9,7 +9,9 @@ import numpy as np
 from voxbench.types import AnyArray
 
 STRONG = 0.9
-"""Gradients are measured against this quantile of all."""
+"""Gradients are measured against this quantile of all,"""
+LEAST = 0.1
+"""or, where most of an image is flat, against this share of the largest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ class Slopes:
         for axis in (0, 1):
             slope = gaussian_filter1d(image, blur, axis=axis, order=1, mode="nearest", truncate=3)
             parts.append(gaussian_filter1d(slope, blur, axis=1 - axis, mode="nearest", truncate=3))
-        strong = float(np.quantile(np.hypot(*parts), STRONG))
+        size = np.hypot(*parts)
+        strong = max(float(np.quantile(size, STRONG)), float(size.max()) * LEAST)
         scale = np.float32(1 / max(strong, 1e-20))
         return Slopes(parts[0] * scale, parts[1] * scale, float(blur))
 

@@ -187,19 +187,11 @@ def _refusal(
                 Radiograph(i, v) for i, v in zip(changed, views, strict=True)
             ]
     mistakes["both are upside down"] = [Radiograph(np.flipud(r.image), r.view) for r in radiographs]
-    quick = _quick(config)
-    found = {}
-    for mistake, changed in mistakes.items():
-        best, _ = followed(first_look(_knees(knee.model, config), changed, config), changed, quick)
-        found[mistake] = best[0].score
-    best = max(found, key=lambda mistake: found[mistake])
+    found = {m: first_look(_knees(knee.model, config), changed, config)[0].score for m, changed in mistakes.items()}
+    likely = max(found, key=lambda mistake: found[mistake])
+    reached = followed(first_look(_knees(knee.model, config), mistakes[likely], config), mistakes[likely], config)
+    better = reached[1].score
     told = f"no knee fits these radiographs and views: edges of strength {score:.2f}; {BELIEVED:g} is needed"
-    if found[best] >= BELIEVED:
-        return f"{told}\n  it fits ({found[best]:.2f}) if {best}"
+    if better >= BELIEVED:
+        return f"{told}\n  it fits ({better:.2f}) if {likely}"
     return f"{told}\n  is there bone in view, are the views those of these images, and the lengths in mm?"
-
-
-def _quick(config: ReconstructionConfig) -> ReconstructionConfig:
-    """Half as many starts, for a quick try."""
-    levels = tuple(level.model_copy(update={"starts": (level.starts + 1) // 2}) for level in config.levels)
-    return config.model_copy(update={"levels": levels})
