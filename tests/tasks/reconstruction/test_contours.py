@@ -18,7 +18,9 @@ def ball(centre: tuple[float, float, float] = (0.0, 0.0, 0.0), rings: int = 60) 
     """A sphere from rings of triangles."""
     polar, around = np.linspace(0, np.pi, rings + 1)[1:-1], np.arange(2 * rings) * np.pi / rings
     p, a = (x.ravel() for x in np.meshgrid(polar, around, indexing="ij"))
-    vertices = np.vstack([np.stack([np.sin(p) * np.cos(a), np.sin(p) * np.sin(a), np.cos(p)], 1), [[0, 0, 1], [0, 0, -1]]])
+    vertices = np.vstack(
+        [np.stack([np.sin(p) * np.cos(a), np.sin(p) * np.sin(a), np.cos(p)], 1), [[0, 0, 1], [0, 0, -1]]]
+    )
     n, faces = 2 * rings, []
     for k in range(n):
         after = (k + 1) % n
@@ -39,8 +41,8 @@ def test_a_ball_in_the_middle_shows_the_circle_of_tangent_rays() -> None:
     frontal = view(0)
     contour = contour_of(ball(), frontal)
     distance = 2000 / 1.15
-    circle = 2000 * np.tan(np.arcsin(RADIUS / distance)) / 1.15
-    from_middle = contour.pixels - 127.5
+    circle = 2000 * np.tan(np.arcsin(RADIUS / distance)) / 0.92
+    from_middle = contour.pixels - 159.5
     np.testing.assert_allclose(np.linalg.norm(from_middle, axis=1), circle, atol=0.04)
     outwards = from_middle / np.linalg.norm(from_middle, axis=1, keepdims=True)
     assert (np.einsum("nd,nd->n", contour.normals, outwards) > 0.999).all()
@@ -78,11 +80,13 @@ def disc(radius: float, inside: float) -> np.ndarray:
 def test_edges_are_found_where_a_disc_ends() -> None:
     angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    slopes = Slopes.of(disc(60, 3.0), 1.5)
-    for radius in (59.0, 60.5):
-        found = find_edges(slopes, 127.5 + radius * normals, normals, 12.0, 0.5)
-        np.testing.assert_allclose(found.offsets, 60 - radius, atol=0.15)
+    row, column = np.indices((256, 256))
+    sloping = disc(60, 8.0) + 0.5 * np.hypot(row - 127.5, column - 127.5).astype(np.float32)  # brighter outwards
+    for radius in (57.0, 62.0):
+        found = find_edges(Slopes.of(sloping, 1.5), 127.5 + radius * normals, normals, 10.0, 0.5)
+        np.testing.assert_allclose(found.offsets, 60 - radius, atol=0.3)
         assert (found.strengths > 0.4).all()
+        assert np.ptp(found.offsets) < 0.2
 
 
 def test_a_dark_disc_and_one_out_of_reach_have_no_edges() -> None:

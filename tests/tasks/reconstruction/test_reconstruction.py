@@ -108,7 +108,7 @@ def test_swapped_radiographs_are_said_to_be_swapped(seen: Seen) -> None:
 
 def test_radiographs_without_bone_are_refused(seen: Seen) -> None:
     rng = np.random.default_rng(2)
-    empty = [Radiograph(rng.normal(size=(256, 256)).astype(np.float32), view(angle)) for angle in (0, 90)]
+    empty = [Radiograph(rng.normal(size=(320, 320)).astype(np.float32), view(angle)) for angle in (0, 90)]
     quick = ReconstructionConfig(side="left", flexions=(10.0,), sizes=(0.0,))
     with pytest.raises(InputError, match=r"no knee fits .*\n  is there bone in view"):
         reconstruct(empty, seen.model, quick)
@@ -125,7 +125,7 @@ def cap(image: np.ndarray) -> np.ndarray:
         (lambda one, two: [one, Radiograph(two.image, view(8))], "8.0 degrees apart"),
         (lambda one, two: [one, Radiograph(two.image, view(180))], "180.0 degrees apart"),
         (lambda one, two: [one, Radiograph(two.image[:200], two.view)], "number of pixels"),
-        (lambda one, two: [one, Radiograph(two.image * np.float32("nan"), two.view)], "65536 pixels are NaN"),
+        (lambda one, two: [one, Radiograph(two.image * np.float32("nan"), two.view)], "102400 pixels are NaN"),
         (lambda one, two: [Radiograph(one.image * 0, one.view), two], "radiograph 0 is empty"),
         (lambda one, two: [one, Radiograph(cap(two.image), two.view)], "radiograph 1 is saturated: 10 %"),
     ],

@@ -70,6 +70,11 @@ class Pull:
         """Mean strength of the edges of the four bones, 0 to 1; each bone counts alike, that none gets lost."""
         return float(np.mean((self.seen * self.strength).sum(axis=0) / np.maximum(self.seen.sum(axis=0), 1e-9)))
 
+    @property
+    def distances(self) -> tuple[float, ...]:
+        """Median distance from the contours to the edges of each view, mm at the bone; NaN where there are none."""
+        return tuple(float(np.median(np.abs(r))) if len(r) else float("nan") for r in self.residuals)
+
 
 def blurred(radiographs: Sequence[Radiograph], level: Level, middle: AnyArray) -> tuple[Slopes, ...]:
     """The gradients of all radiographs at one level."""
@@ -102,7 +107,9 @@ def pull(
         offsets, counted = [np.zeros(0)], [np.zeros(0)]
         for column, (bone, vertices) in enumerate(bones.items()):
             pixel = radiograph.pixel_at_bone(vertices.mean(axis=0))
-            contour = _inside(occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view)
+            contour = _inside(
+                occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view
+            )
             reach = level.reach_mm / pixel
             found = find_edges(slope, contour.pixels, contour.normals, reach, max(0.5, reach / STEPS_PER_REACH))
             long = contour.lengths * pixel
