@@ -1,8 +1,9 @@
 """Four bones from two simulated radiographs, by the shape model: errors per bone, time, wrong geometry.
 
-Two sets of knees. "same": shapes drawn at random from the shape model of 26 people, with which they are fitted. "left out":
-the knee of one of the 26 people, fitted with a model of the other 25. Pose, gaps, tissue and noise are drawn at random and
-unknown to the fit in both. Then the same knees with a geometry that is wrong by some degrees or in magnification.
+Two sets of knees. "same": shapes drawn at random from the shape model of 26 people, with which they are fitted. "left
+out": the knee of one of the 26 people, fitted with a model of the other 25. Pose, gaps, tissue and noise are drawn at
+random and unknown to the fit in both. Then knees of the first set again, with a geometry that is wrong by some degrees
+or in magnification.
 
 python benchmarks/reconstruction.py --knees 20 --left-out 20
 """
@@ -163,8 +164,8 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
 
     yield "# Four bones from two radiographs, by the shape model\n"
     yield (
-        f"voxbench {about['voxbench']}, {about['date']}; {about['machine']}; threads: {about['threads']}. Simulated knees\n"
-        f"(CT of {about['voxel_mm']:g} mm voxels, 512 x 512 radiographs at 0 and 90 degrees, 30000 photons a pixel). The\n"
+        f"voxbench {about['voxbench']}, {about['date']}; {about['machine']}; threads: {about['threads']}. Simulated\n"
+        f"knees (CT of {about['voxel_mm']:g} mm voxels, 512 x 512 pixels, 0 and 90 degrees, 30000 photons). The\n"
         "published averages are of other knees (real ones), so they say how large errors may be, not who is better.\n"
         "ASSD and HD are between sampled points, as the organisers' script measures; DSC is at 0.5 mm.\n"
     )
@@ -196,7 +197,8 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
             ("stated_rms", "uncertainty stated, rms, mm"),
             ("error_mean", "mean signed error (outwards), mm"),
         ):
-            yield f"| {title} | {' | '.join(f'{value:.2f}' for value in errors[name])} | {np.mean(errors[name]):.2f} | | |"
+            values = " | ".join(f"{value:.2f}" for value in (*errors[name], np.mean(errors[name])))
+            yield f"| {title} | {values} | | |"
         seconds = np.array([[row["seconds"], row["cpu_seconds"]] for row in done])
         yield (
             f"\nTime of a fit: median {np.median(seconds[:, 0]):.1f} s wall (most {seconds[:, 0].max():.1f}), "

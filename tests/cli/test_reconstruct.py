@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-
 from tests.tasks.reconstruction.conftest import Seen, seen  # noqa: F401  (a fixture)
+
 from voxbench.io import read_mesh, write_radiograph_dicom, write_radiograph_png, write_views
 from voxbench.metrics.meshes import mesh_distances
 

@@ -23,7 +23,7 @@ def run(
     indices: tuple[int, int] = (0, 1),
     shapes: Literal["people", "formulas"] = "people",
     side: Literal["auto", "left", "right"] = "auto",
-    format: Literal["obj", "stl", "ply"] = "obj",
+    format: Literal["obj", "stl", "ply"] = "obj",  # noqa: A002  (the option's name)
     names: Literal["bones", "ssrkd"] = "bones",
     inverted: Switch = False,
     force: Switch = False,

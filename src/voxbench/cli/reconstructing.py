@@ -153,7 +153,8 @@ def save(
     )
     with atomic(folder / UNCERTAINTY) as temporary:
         arrays = {f"{bone}_vertices": found.whole[bone].vertices for bone in BONES}
-        np.savez_compressed(temporary, **arrays, **{f"{bone}_mm": found.uncertainty[bone] for bone in BONES})
+        arrays |= {f"{bone}_mm": found.uncertainty[bone] for bone in BONES}
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
     bones = {bone: _measured(found, bone) for bone in BONES}
     warnings = list(found.warnings)
     if asked.geometry in PRESETS and (warning := warning_of(PRESETS[asked.geometry])):
@@ -176,7 +177,8 @@ def save(
     write_json(folder / RESULT, record)
     told = [f"warning: {warning}" for warning in warnings]
     told.append(
-        f"{found.side} knee, {found.pose.flexion:.0f} degrees bent; strength of the edges {found.score:.2f} of 1; {seconds:.1f} s"
+        f"{found.side} knee, {found.pose.flexion:.0f} degrees bent; "
+        f"strength of the edges {found.score:.2f} of 1; {seconds:.1f} s"
     )
     return told + [
         f"{bone}: {numbers['volume_ml']:.1f} ml, {' x '.join(f'{s:.0f}' for s in numbers['size_mm'])} mm, "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.tasks.reconstruction.conftest import Seen, view
+
 from voxbench.errors import InputError
 from voxbench.geometry import Mesh
 from voxbench.geometry.cut import cut_mesh

@@ -25,7 +25,7 @@ POSE_SPREAD = {
     "y": 40.0,
     "z": 40.0,
 }
-"""Standard deviations of the prior of `KneePose`, degrees and mm; wide for how a leg is laid down, narrow for joints."""
+"""Standard deviations of the prior of `KneePose`, degrees and mm; wide for how a leg lies, narrow for joints."""
 
 
 class Level(Config):

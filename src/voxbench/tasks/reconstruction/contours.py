@@ -57,8 +57,8 @@ class Contour:
 def occluding_contour(surface: Surface, vertices: AnyArray, normals: AnyArray, view: View) -> Contour:
     """The contour of a bone in a view, hidden parts included, for X-rays see them.
 
-    The contour is where the normals, interpolated over each triangle, are at a right angle to the rays. Where a surface is
-    hollow along the ray the radiograph shows no rise towards the bone; such pieces are left out.
+    The contour is where the normals, interpolated over each triangle, are at a right angle to the rays. Where a surface
+    is hollow along the ray the radiograph shows no rise towards the bone; such pieces are left out.
 
     Args:
         surface: The bone's triangles.

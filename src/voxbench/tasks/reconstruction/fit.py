@@ -157,7 +157,7 @@ def descend(
 def _inside(contour: Contour, view: View) -> Contour:
     """What falls on the detector, away from its border."""
     size = np.array(view.shape)
-    return _part(contour, ((contour.pixels > 2) & (contour.pixels < size - 3)).all(axis=1))
+    return _part(contour, np.all((contour.pixels > 2) & (contour.pixels < size - 3), axis=1))
 
 
 def _part(contour: Contour, which: AnyArray) -> Contour:

@@ -48,8 +48,8 @@ class MovingKnee:
         for bone, part in self.model.ranges.items():
             faces = np.asarray(self.model.faces[bone], np.int64)
             own = height[part][faces]
-            flat = (own < ends[0] + FLAT_MM).any(axis=1) | (own > ends[1] - FLAT_MM).any(axis=1)
-            found[bone] = Surface(faces, part.stop - part.start, ~flat)
+            counted = np.asarray((own > ends[0] + FLAT_MM) & (own < ends[1] - FLAT_MM)).all(axis=1)
+            found[bone] = Surface(faces, part.stop - part.start, np.asarray(counted))
         return found
 
     def at(self, values: AnyArray) -> PosedKnee:

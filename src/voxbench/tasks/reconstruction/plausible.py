@@ -20,8 +20,8 @@ def require_views(radiographs: Sequence[Radiograph]) -> None:
     """Refuse what cannot be reconstructed from.
 
     Raises:
-        InputError: Fewer than two views, views of one direction, images that do not fit their detectors, empty, saturated or
-            not finite.
+        InputError: Fewer than two views, views of one direction, images that do not fit their detectors, empty,
+            saturated or not finite.
     """
     if len(radiographs) < 2:
         raise InputError(f"two radiographs are needed, from different directions; got {len(radiographs)}")
@@ -32,8 +32,10 @@ def require_views(radiographs: Sequence[Radiograph]) -> None:
         angle = float(np.degrees(np.arccos(abs(cosine))))
         if angle < LEAST_ANGLE:
             raise InputError(
-                f"views {first} and {second} look along the same line: {np.degrees(np.arccos(cosine)):.1f} degrees apart\n"
-                f"  at least {LEAST_ANGLE:g} are needed (opposite views show the same); frontal and lateral are 90 apart"
+                f"views {first} and {second} look along the same line: "
+                f"{np.degrees(np.arccos(cosine)):.1f} degrees apart\n"
+                f"  at least {LEAST_ANGLE:g} are needed (opposite views show the same); "
+                "frontal and lateral are 90 apart"
             )
 
 

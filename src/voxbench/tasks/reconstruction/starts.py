@@ -150,7 +150,7 @@ def _shade(radiograph: Radiograph, middle: AnyArray) -> AnyArray:
 
 def _gradient(image: AnyArray) -> AnyArray:
     """Of a coarse image, by its direction alone where it is not flat: (2, rows, columns)."""
-    slopes = np.stack(np.gradient(image))
+    slopes = np.stack([np.gradient(image, axis=axis) for axis in (0, 1)])
     slopes[:, [0, -1]] = 0
     slopes[:, :, [0, -1]] = 0
     size = np.hypot(*slopes)
