@@ -280,9 +280,9 @@ def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         "# projection",
         "",
         f"{about['date']}, {about['machine']}, {about['cores']} cores, {options.threads} threads, load {load}; median "
-        f"of {options.runs}. One 512 x 512 view, 2000 mm from the source, axis at 1000 mm, pixels of 0.575 mm (SSR-KD's).",
+        f"of {options.runs}. One view of 512 x 512 pixels of 0.575 mm, 2000 mm from the source, axis at 1000 mm (SSR-KD's).",
         "",
-        "| volume | tool | angle | CPU s | wall s | peak MB | off the first: RMS, largest | off the truth: RMS, largest |",
+        "| volume | tool | angle | CPU s | wall s | peak MB | off the first: RMS, most | off the truth: RMS, most |",
         "|---|---|---|---|---|---|---|---|",
         *(line(row) for row in rows),
         "",
