@@ -66,7 +66,11 @@ def shift_mask(size: tuple[int, int], window: int, shift: int) -> Tensor:
 
 
 def relative_positions(window: int) -> Tensor:
-    """For every pair of pixels of a window the number of their offset, (window^2, window^2), in 0 .. (2 window - 1)^2 - 1."""
+    """For every pair of pixels of a window the number of their offset, 0 to (2 window - 1)^2 - 1.
+
+    Returns:
+        (window^2, window^2).
+    """
     at = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
     offset = at[:, :, None] - at[:, None, :] + window - 1
     return offset[0] * (2 * window - 1) + offset[1]
@@ -114,7 +118,10 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(sizes.features)
         self.attention = WindowAttention(sizes)
         self.perceptron = nn.Sequential(
-            nn.LayerNorm(sizes.features), nn.Linear(sizes.features, hidden), nn.GELU(), nn.Linear(hidden, sizes.features)
+            nn.LayerNorm(sizes.features),
+            nn.Linear(sizes.features, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, sizes.features),
         )
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

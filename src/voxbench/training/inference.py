@@ -13,7 +13,12 @@ Triple = tuple[int, int, int]
 
 
 def sliding_window(
-    predict: Predict, inputs: np.ndarray | Channels, out: np.ndarray, window: Triple, overlap: float = 0.25, batch: int = 1
+    predict: Predict,
+    inputs: np.ndarray | Channels,
+    out: np.ndarray,
+    window: Triple,
+    overlap: float = 0.25,
+    batch: int = 1,
 ) -> None:
     """Fill ``out`` with the weighted mean of what overlapping windows give.
 

@@ -29,7 +29,9 @@ class Channels:
         """Refuse arrays that do not lie on one grid."""
         shapes = [array.shape for array in self.arrays]
         if len(set(shapes)) != 1:
-            raise GridMismatchError(f"channels must have one shape\n  there are {', '.join(map(str, shapes)) or 'none'}")
+            raise GridMismatchError(
+                f"channels must have one shape\n  there are {', '.join(map(str, shapes)) or 'none'}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

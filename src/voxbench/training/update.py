@@ -100,8 +100,8 @@ def shares(accelerator: Any, config: TrainingConfig) -> list[tuple[Sequence[int]
     processes = accelerator.num_processes
     if config.batch % (processes * config.accumulate):
         raise UsageError(
-            f"--batch {config.batch}: cannot be shared out evenly; a multiple of --accumulate {config.accumulate} times "
-            f"{processes} processes is needed"
+            f"--batch {config.batch}: cannot be shared out evenly; it must be a multiple of --accumulate times the "
+            f"processes, {config.accumulate} x {processes}"
         )
     ours = range(accelerator.process_index, config.batch, processes)
     return [(ours[part :: config.accumulate], 1 / config.accumulate) for part in range(config.accumulate)]
