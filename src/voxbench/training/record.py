@@ -1,4 +1,4 @@
-"""What a training tells while it runs: one JSON line per event, and learning curves as a picture."""
+"""What a training tells while it runs: one JSON line per event, learning curves as a picture, TensorBoard if wanted."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+from voxbench.errors import MissingToolError
 from voxbench.io import atomic
 
 FILE = "metrics.jsonl"
 
 
 class Log:
-    """metrics.jsonl of a run folder."""
+    """metrics.jsonl of a run folder, and tensorboard/ beside it."""
 
-    def __init__(self, folder: Path, step: int) -> None:
-        """Open it; events after ``step`` (of a run that was interrupted later) are dropped."""
+    def __init__(self, folder: Path, step: int, tensorboard: bool = False) -> None:
+        """Open it; events after ``step`` (of a run that was interrupted later) are dropped.
+
+        Raises:
+            MissingToolError: TensorBoard is wanted and not installed.
+        """
+        self._board = _board(folder / "tensorboard", step) if tensorboard else None
         self._path = folder / FILE
         self.events = [event for event in _events(self._path) if event.get("step", 0) <= step]
         with atomic(self._path) as temporary:
@@ -26,6 +32,16 @@ class Log:
         self.events.append(event)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
+        if self._board is not None:
+            flat = {f"validation/{name}": value for name, value in event.get("validation", {}).items()}
+            for name, value in (event | flat).items():
+                if isinstance(value, int | float) and name != "step":
+                    self._board.add_scalar(name, value, event["step"])
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._board is not None:
+            self._board.close()
 
 
 def draw_curves(events: list[dict[str, Any]], path: Path) -> None:
@@ -61,3 +77,12 @@ def _events(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:  # the line a killed run was writing
             break
     return events
+
+
+def _board(folder: Path, step: int) -> Any:
+    """Where TensorBoard's events go; those after ``step`` are hidden."""
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        raise MissingToolError("--tensorboard needs tensorboard: pip install 'voxbench[tensorboard]'") from error
+    return SummaryWriter(str(folder), purge_step=step + 1)
