@@ -40,11 +40,12 @@ def lnq2023(
 
     from voxbench.challenges.lnq2023.evaluation import FILES, Evaluation, Lnq2023Evaluation, line
     from voxbench.challenges.lnq2023.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
     settings = Lnq2023Evaluation(allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     with scoring(out, "lnq2023", FILES, manner) as run:

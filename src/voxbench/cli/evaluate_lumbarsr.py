@@ -66,7 +66,7 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.evaluation import jobs as jobs_of
     from voxbench.challenges.lumbarsr.evaluation import line
     from voxbench.challenges.lumbarsr.results import FILES, Evaluation, LumbarsrEvaluation
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
     from voxbench.jobs import Manner
@@ -86,6 +86,7 @@ def lumbarsr(
         cases_of(settings.samples, settings.sequences)
     except InputError as error:
         raise UsageError(str(error)) from error
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     with scoring(out, "lumbarsr", FILES, manner) as run:

@@ -43,10 +43,11 @@ def lumir25(
     from voxbench.challenges.lumir25.cases import read_config
     from voxbench.challenges.lumir25.evaluation import FILES, Evaluation, Lumir25Evaluation, line
     from voxbench.challenges.lumir25.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.jobs import Manner
 
     settings = Lumir25Evaluation(allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     configs = tuple(read_config(path) for path in config)
     cases = jobs_of(predictions, references, configs, settings)

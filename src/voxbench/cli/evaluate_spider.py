@@ -40,11 +40,12 @@ def spider(
 
     from voxbench.challenges.spider.evaluation import FILES, Evaluation, SpiderEvaluation, line
     from voxbench.challenges.spider.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
     settings = SpiderEvaluation(allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     with scoring(out, "spider", FILES, manner) as run:

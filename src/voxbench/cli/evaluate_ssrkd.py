@@ -57,11 +57,12 @@ def ssrkd(
 
     from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, line
     from voxbench.challenges.ssrkd.evaluation import jobs as cases_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
     settings = SsrkdEvaluation(points=points, seed=seed, spacing=spacing, step=step, allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = cases_of(predictions, references, settings)
     with scoring(out, "ssrkd", FILES, manner) as run:
