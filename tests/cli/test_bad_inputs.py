@@ -146,6 +146,11 @@ def challenges() -> None:
     text("bad.toml", "seed = \n")
     text("unknown.toml", "sede = 1\n")
     text("type.toml", 'seed = "many"\n')
+    text("sed.toml", "sed = 1\n")
+    text("itself.toml", 'config = "bad.toml"\n')
+    text("table.toml", "[method]\nname = 1\n")
+    text("range.toml", "points = 0\n")
+    text("jobs.toml", "jobs = 2\n")
     text("three.csv", "1,2,3\n4,5,6\n7,8,9\n")
     text("two.csv", "1,2,3\n4,5,6\n")
     Path("scans").mkdir()
@@ -224,6 +229,16 @@ predict: bad JSON              | predict lumir25 --data lumir --dataset-json bro
 predict: unknown method        | predict lumir25 --data lumir --out out --method magic | 2 | --method magic ~ 'deformable'
 predict: out is a file         | predict lumir25 --data lumir --out note.docx --method zero | 1 | note.docx: is a file ~ folder
 evaluate: unknown challenge    | evaluate lumir26                          | 2 | lumir26 ~ lumir25
+evaluate: unknown key          | SPIDER spider/same --config unknown.toml  | 2 | unknown.toml: sede: not an option
+evaluate: a near key           | SSRKD --predictions bones --config sed.toml | 2 | sed.toml: sed: not an option of this command; did you mean seed?
+evaluate: config in its file   | LNQ lnq/same --config itself.toml         | 2 | itself.toml: config: not an option
+evaluate: a table in the file  | LUMBAR --config table.toml                | 2 | table.toml: method: a table
+evaluate: bad TOML             | LNQ lnq/same --config bad.toml            | 1 | bad.toml: not TOML: ~ line 1
+evaluate: no such file         | SPIDER spider/same --config none.toml     | 1 | none.toml: cannot be read
+evaluate: wrong type           | SSRKD --predictions bones --config type.toml | 2 | seed ~ type.toml ~ many
+evaluate: a value out of range | evaluate ssrkd --references bones --predictions bones --out out --config range.toml | 2 | --points: ~ 1; got
+lumir25: unknown key           | LUMIR --predictions nothing --config config.json unknown.toml | 2 | unknown.toml: sede: not an option
+lumir25: options and no config | LUMIR --predictions nothing --config jobs.toml | 2 | jobs.toml gives options; it lacks config
 lumir25: missing config        | LUMIR --predictions nothing --config none.json | 1 | none.json: cannot be read
 lumir25: bad JSON              | LUMIR --predictions nothing --config broken.json | 1 | broken.json: not JSON: ~ line 2
 lumir25: key missing           | LUMIR --predictions nothing --config no_shape.json | 1 | 'expected_shape' is missing ~ found: name

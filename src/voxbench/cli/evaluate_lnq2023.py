@@ -18,6 +18,7 @@ def lnq2023(
     predictions: Path,
     references: Path,
     out: Path,
+    config: Path | None = None,  # noqa: ARG001  (read before this is called: voxbench.cli.settings)
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -30,6 +31,7 @@ def lnq2023(
         predictions: Folder of CASE-seg.mha (or .nrrd, .nii.gz), 1 in lymph nodes.
         references: Folder of CASE-seg.nrrd, e.g. lnq2023-test-0002-seg.nrrd.
         out: Folder for metrics.json and scores.json.
+        config: TOML file that gives options as key = value; those on the command line come first.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.

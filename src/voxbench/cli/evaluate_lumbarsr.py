@@ -31,6 +31,7 @@ def lumbarsr(
     references: Path,
     method: str,
     out: Path,
+    config: Path | None = None,  # noqa: ARG001  (read before this is called: voxbench.cli.settings)
     sample: Many = None,
     sequence: Many = None,
     fast_ssim: Switch = False,
@@ -49,6 +50,7 @@ def lumbarsr(
         references: Folder holding RegisteredData/ and BoneMask/.
         method: Name of the method.
         out: Folder for the results.
+        config: TOML file that gives options as key = value; those on the command line come first.
         sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.

@@ -28,7 +28,8 @@ def lumir25(
         predictions: Folder of disp_FIXED_MOVING.nii.gz.
         references: Folder holding imagesVal/, labelsVal/, landmarksVal/.
         config: Evaluation configuration; once per part, in the official order (landmarks, in-domain, out-of-domain,
-            multimodal) if the file names do not tell.
+            multimodal) if the file names do not tell. A .toml file gives options as key = value instead; those on the
+            command line come first.
         out: Folder for metrics.json and scores.json.
         allow_missing: Give the worst values to fields that are missing or cannot be used (the organisers refuse them).
         jobs: Processes that score cases at the same time.
