@@ -131,7 +131,7 @@ def local_thickness(phase: Mask) -> Float32[np.ndarray, "i j k"]:
     voxel none of whose neighbours is farther from the outside, around those whose sphere is larger than the spheres of
     the 2, 4 or 8 voxels beside the point. Each is the largest that holds no centre of a voxel outside the phase, with
     two refinements where the nearest of these centres tell of flat surfaces. If all of them lie straight ahead and
-    straight behind along one axis, the sphere ends at the faces before them, half a voxel nearer. And between voxels, if
+    straight behind along one axis, the sphere ends at the faces before them, half a voxel nearer. Between voxels, if
     they lie in pairs half a voxel to both sides of a plane, the way to them is taken along that plane. So no sphere is
     larger than by the voxel-centre rule: all lie inside the phase.
 
