@@ -38,11 +38,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
+    parser.add_argument("--shapes", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--tool", nargs=3, metavar=("TOOL", "NPY", "JSON"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.tool:
         tool, source, answer = options.tool
-        measure(TOOLS[tool], np.load(source), options.runs, Path(answer))
+        measure(TOOLS[tool], np.load(source), options.runs, Path(answer), options.shapes)
     else:
         benchmark(options)
 
@@ -60,11 +61,12 @@ def benchmark(options: argparse.Namespace) -> None:
                 if importlib.util.find_spec(NEEDS[tool]) is None:
                     rows.append({"size": size, "tool": tool, "absent": NEEDS[tool]})
                     continue
-                command = [sys.executable, str(Path(__file__).resolve()), "--runs", str(options.runs), "--tool", tool]
+                command = [sys.executable, str(Path(__file__).resolve()), "--runs", str(options.runs)]
+                command += ["--shapes", "--tool", tool] if size == options.sizes[0] else ["--tool", tool]
                 answer = root / "answer.json"
                 cost_of([*command, str(root / "bone.npy"), str(answer)], root / "log", options.threads)
                 found = json.loads(answer.read_text())
-                shapes[tool] = found.pop("shapes")
+                shapes.setdefault(tool, found.pop("shapes"))
                 rows.append({"size": size, "tool": tool} | found)
                 print(rows[-1], flush=True)
     write(options, rows, shapes)
@@ -79,7 +81,9 @@ def trabecular(size: int) -> np.ndarray:
     return band > np.quantile(band, 1 - SHARE)
 
 
-def measure(tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: int, answer: Path) -> None:
+def measure(
+    tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: int, answer: Path, shapes: bool = False
+) -> None:
     """What a tool costs, imports and compilation apart, and what it finds."""
     tool(bone[:32, :32, :32].copy())
     before, costs = peak_mb(), []
@@ -89,7 +93,9 @@ def measure(tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: in
         costs.append((time.process_time() - started[0], time.perf_counter() - started[1]))
     found = {"cpu_s": statistics.median(c[0] for c in costs), "wall_s": statistics.median(c[1] for c in costs)}
     found |= {"costs": costs, "before_mb": before, "peak_mb": peak_mb(), "mean": float(thickness[bone].mean())}
-    errors = {name: float(tool(shape)[shape].mean() - true) for name, true, shape in known_shapes()} | drawn(tool)
+    errors = {}
+    if shapes:
+        errors = {name: float(tool(shape)[shape].mean() - true) for name, true, shape in known_shapes()} | drawn(tool)
     answer.write_text(json.dumps(found | {"shapes": errors}))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from voxbench.challenges.lumbarsr.results import Evaluation
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
@@ -96,8 +99,8 @@ def lumbarsr(
         evaluation.write(run.folder)
     console = Console(stderr=True, highlight=False)
     console.print(_table(evaluation))
-    if morphometry:
-        console.print(_bone_table(evaluation))
+    for table in _bone_tables(evaluation) if morphometry else ():
+        console.print(table)
     if json:
         print(to_json(evaluation.scores()))
 
@@ -117,21 +120,17 @@ def _table(evaluation: Evaluation) -> object:
     return table
 
 
-def _bone_table(evaluation: Evaluation) -> object:
-    """Bone morphometry for eyes: how far predictions are from the micro-CT."""
+def _bone_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Bone morphometry for eyes, a table a sequence: means, their difference, and the exact test of the claim."""
     from rich.table import Table
 
-    from voxbench.challenges.lumbarsr.bones import QUANTITIES
-
-    table = Table(title="bone morphometry, prediction minus micro-CT; p exact, one-sided")
-    for name in ("sequence", "quantity", "claim"):
-        table.add_column(name, no_wrap=True)
-    for name in ("median", "pairs", "p"):
-        table.add_column(name, justify="right")
     for sequence, quantities in evaluation.bones().items():
+        table = Table(title=f"bone morphometry, {sequence}; p exact, one-sided")
+        table.add_column("mean, mm or 1/mm", no_wrap=True)
+        for name in ("micro-CT", "method", "difference", "claim", "n", "p"):
+            table.add_column(name, justify="right", no_wrap=True)
         for name, row in quantities.items():
-            shown = f"{SYMBOLS[name]}, {QUANTITIES[name]}".rstrip(", ")
+            numbers = f"{row['mean_reference']:.4g}", f"{row['mean_prediction']:.4g}", f"{row['mean_difference']:+.4g}"
             claim = "< 0" if row["claim"] == "less" else "> 0"
-            numbers = f"{row['median_difference']:+.4g}", str(row["pairs"]), f"{row['p_value']:.4g}"
-            table.add_row(sequence, shown, claim, *numbers)
-    return table
+            table.add_row(SYMBOLS[name], *numbers, claim, str(row["pairs"]), f"{row['p_value']:.4g}")
+        yield table
