@@ -117,29 +117,46 @@ template <class T>
 void fill_balls(const float* squared, const long* n, const uint16_t* root, T* own) {
 #pragma omp parallel for schedule(static, 1)
   for (long i = 0; i < n[0]; i++)
-    for (long j = 0; j < n[1]; j++)
-      for (long k = 0; k < n[2]; k++) {
-        const long at = (i * n[1] + j) * n[2] + k;
-        own[at] = squared[at] > 0 ? (T)ball(squared, n, i, j, k, root) : (T)0;
-      }
+    for (long j = 0; j < n[1]; j++) {
+      const long at = (i * n[1] + j) * n[2];
+      for (long k = 0; k < n[2]; k++) own[at + k] = (T)(4 * (int32_t)squared[at + k]);
+      for (long k = 0; k < n[2]; k++)
+        if (own[at + k] && root[own[at + k] / 4]) own[at + k] = (T)ball(squared, n, i, j, k, root);
+    }
 }
 
-// Whether a neighbour's ball holds the one at (i, j, k), s half voxels squared: as far as voxel centres go.
-template <class T>
-bool within_neighbour(const T* own, const long* n, long i, long j, long k, int32_t s, const int32_t* reach, long most) {
-  const long held = (s + 3) / 4;  // |x|^2 < s / 4 for whole |x|^2
-  const int32_t far[4] = {0, 4 * reach[held], 4 * reach[most + 1 + held], 4 * reach[2 * (most + 1) + held]};
-  for (long a = -1; a <= 1; a++) {
-    if (i + a < 0 || i + a >= n[0]) continue;
-    for (long b = -1; b <= 1; b++) {
-      if (j + b < 0 || j + b >= n[1]) continue;
-      const T* row = own + ((i + a) * n[1] + j + b) * n[2];
-      for (long c = -1; c <= 1; c++) {
-        const long kind = (a != 0) + (b != 0) + (c != 0);
-        if (!kind || k + c < 0 || k + c >= n[2]) continue;
-        if ((int32_t)row[k + c] > far[kind]) return true;
+// The 26 ways to a neighbour, those along an axis first: steps, how far that is in the list, and the kind of step.
+struct Ways {
+  long step[26][3], ahead[26];
+  int kind[26];
+  explicit Ways(const long* n) {
+    int count = 0;
+    for (int wanted = 1; wanted <= 3; wanted++)
+      for (int code = 0; code < 27; code++) {
+        const long a = code / 9 - 1, b = code / 3 % 3 - 1, c = code % 3 - 1;
+        if ((a != 0) + (b != 0) + (c != 0) != wanted) continue;
+        step[count][0] = a, step[count][1] = b, step[count][2] = c;
+        ahead[count] = (a * n[1] + b) * n[2] + c;
+        kind[count++] = wanted;
       }
-    }
+  }
+};
+
+// Whether a neighbour's ball holds the one at (i, j, k), s half voxels squared: as far as voxel centres go. Begins with
+// the way `last`, for it often is the same along a row, and leaves the one found there.
+template <class T>
+bool within_neighbour(const T* own, const long* n, const long* at, const Ways& ways, const int32_t* far, int* last) {
+  const T* here = own + (at[0] * n[1] + at[1]) * n[2] + at[2];
+  bool inner = true;
+  for (int axis = 0; axis < 3; axis++) inner &= at[axis] > 0 && at[axis] < n[axis] - 1;
+  if (inner && (int32_t)here[ways.ahead[*last]] > far[ways.kind[*last]]) return true;
+  for (int w = 0; w < 26; w++) {
+    bool inside = true;
+    for (int axis = 0; axis < 3 && !inner; axis++)
+      inside &= at[axis] + ways.step[w][axis] >= 0 && at[axis] + ways.step[w][axis] < n[axis];
+    if (!inside || (int32_t)here[ways.ahead[w]] <= far[ways.kind[w]]) continue;
+    *last = w;
+    return true;
   }
   return false;
 }
@@ -262,6 +279,7 @@ template <class T>
 bool list_centres(const float* squared, const T* own, const long* n, const int32_t* reach, long most, Centres* planes) {
   const long wide = (long)std::sqrt((double)most) + 3;
   const long room = 8 * (2 * wide + 1) * (2 * wide + 1);  // of a shell 1.74 voxels thick, with some to spare
+  const Ways ways(n);
   bool fine = true;
 #pragma omp parallel
   {
@@ -271,12 +289,15 @@ bool list_centres(const float* squared, const T* own, const long* n, const int32
     bool ours = p != nullptr;
 #pragma omp for schedule(static, 1)
     for (long i = 0; i < n[0]; i++) {
+      int last = 0;
       if (!ours) continue;
       for (long j = 0; j < n[1]; j++)
         for (long k = 0; k < n[2]; k++) {
           const int32_t s = (int32_t)own[(i * n[1] + j) * n[2] + k];
           if (!s) continue;
-          if (within_neighbour(own, n, i, j, k, s, reach, most)) continue;  // and so exceeded
+          const long at[3] = {i, j, k}, held = (s + 3) / 4;  // |x|^2 < s / 4 for whole |x|^2
+          const int32_t far[4] = {0, 4 * reach[held], 4 * reach[most + 1 + held], 4 * reach[2 * (most + 1) + held]};
+          if (within_neighbour(own, n, at, ways, far, &last)) continue;  // and so exceeded
           planes[i].add({(int32_t)(2 * i), (int32_t)(2 * j), (int32_t)(2 * k), s});
           if (highest(squared, n, i, j, k)) ours = ours && add_between(squared, own, n, i, j, k, found, room, planes[i]);
         }
