@@ -29,7 +29,7 @@ def lesson(validate=None, seed=0):
     case = Case("toy", inputs, inputs.mean(axis=0) * 2, np.ones(inputs.shape[1:], bool))
     patches = Patches([case], 12, 2, 0.5, True, seed)
     return Lesson(
-        lambda: superresolution.Unet(2, 2, 4, 2, residual=True), patches, validate, "score", {"method": "toy"}
+        lambda: superresolution.Unet(2, 2, 4, 2, residual="mean"), patches, validate, "score", {"method": "toy"}
     )
 
 

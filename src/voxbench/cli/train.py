@@ -34,7 +34,18 @@ class Run:
     size: Annotated[Literal["laptop", "paper"], Parameter(help="The published size, or a small one.")] = "laptop"
     sample: Annotated[list[str] | None, Parameter(help="Samples to learn from [01 to 25].", negative="")] = None
     validation: Annotated[list[str] | None, Parameter(help="Samples to validate on [none].", negative="")] = None
-    sequence: Annotated[list[str] | None, Parameter(help="Sequences that go in [all eight].", negative="")] = None
+    split: Annotated[str | None, Parameter(help="Samples of a split to learn from, e.g. released-train.")] = None
+    validation_split: Annotated[str | None, Parameter(help="Samples of a split to validate on.")] = None
+    sequence: Annotated[
+        list[str] | None,
+        Parameter(help="Sequences that go in [all eight; the seed's four with its split].", negative=""),
+    ] = None
+    base: Annotated[
+        str | None,
+        Parameter(
+            help="For unet3d: method whose volume goes in too and is corrected, e.g. fusion [the channels' mean]."
+        ),
+    ] = None
     config: Annotated[Path | None, Parameter(help="Training settings as TOML; options on the line come first.")] = None
     force: Annotated[bool, Parameter(negative="", help="Start anew if the folder holds a run.")] = False
     json: Annotated[bool, Parameter(negative="", help="Print the card of the weights on stdout.")] = False
@@ -58,18 +69,33 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
         raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
     from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES
     from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.splits import samples_of, split_named
 
+    expected = SEQUENCES if run.split is None else split_named(run.split).sequences
     learning = LearningConfig(
         method=run.method,
         size=run.size,
-        samples=tuple(run.sample or TRAINING_SAMPLES),
-        validation=tuple(run.validation or ()),
-        sequences=tuple(run.sequence or SEQUENCES),
+        samples=samples_of(run.sample, run.split, TRAINING_SAMPLES),
+        validation=samples_of(run.validation, run.validation_split, (), option="validation"),
+        sequences=tuple(run.sequence or expected),
+        base=_base(run),
     )
     both = sorted(set(learning.samples) & set(learning.validation))
     if both:
         raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
     _train(run, learning, training)
+
+
+def _base(run: Run) -> str:
+    """The method whose volume goes in too."""
+    from voxbench.errors import UsageError
+    from voxbench.tasks.superresolution import method_named
+
+    if run.base is None:
+        return ""
+    if run.method != "unet3d":
+        raise UsageError(f"--base is for unet3d; the method is {run.method}")
+    return method_named(run.base).name
 
 
 def _train(run: Run, learning: object, training: TrainingConfig) -> None:

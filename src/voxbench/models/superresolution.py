@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 Name = Literal["srcnn", "unet", "unet3d"]
 Size = Literal["laptop", "paper"]
+Residual = Literal["nothing", "mean", "last"]
 
 
 class Srcnn(nn.Module):
@@ -43,10 +44,12 @@ class Unet(nn.Module):
     """Encoder and decoder with skips, in two or three dimensions; no normalisation, since grey values mean something.
 
     Attributes:
-        residual: Whether what it gives is added to the mean of the channels.
+        residual: What its output is added to: nothing, the mean of the channels, or the last channel.
     """
 
-    def __init__(self, channels: int, dimensions: Literal[2, 3], features: int, levels: int, residual: bool) -> None:
+    def __init__(
+        self, channels: int, dimensions: Literal[2, 3], features: int, levels: int, residual: Residual
+    ) -> None:
         super().__init__()
         self.residual = residual
         conv, up = (nn.Conv2d, nn.ConvTranspose2d) if dimensions == 2 else (nn.Conv3d, nn.ConvTranspose3d)
@@ -65,7 +68,7 @@ class Unet(nn.Module):
         self.lift = nn.ModuleList([up(b, a, 2, stride=2) for a, b in pairwise(widths)])
         self.up = nn.ModuleList([block(2 * width, width) for width in widths[:-1]])
         self.last = conv(widths[0], 1, 1)
-        if residual:
+        if residual != "nothing":
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]  (the layer has a bias)
 
@@ -80,22 +83,25 @@ class Unet(nn.Module):
             x = block(torch.cat([skip, lift(x)], dim=1))
         x = self.last(x)
         x = x[(..., *(slice(n) for n in sizes))]
-        return x + image.mean(dim=1, keepdim=True) if self.residual else x
+        if self.residual == "nothing":
+            return x
+        return x + (image[:, -1:] if self.residual == "last" else image.mean(dim=1, keepdim=True))
 
 
-def build(name: Name, channels: int, size: Size = "laptop") -> nn.Module:
+def build(name: Name, channels: int, size: Size = "laptop", base: str = "") -> nn.Module:
     """The network of a method.
 
     Args:
         name: ``srcnn`` and ``unet`` look at axial slices, ``unet3d`` at volumes.
         channels: Observations that go in.
         size: ``paper`` is the published size (31 million parameters for ``unet``); the laptop's has a sixteenth.
+        base: Method whose volume is the last channel, to which ``unet3d`` adds; none: it adds to the channels' mean.
     """
     if name == "srcnn":
         return Srcnn(channels)
     if name == "unet":
-        return Unet(channels, 2, 64 if size == "paper" else 16, 5, residual=False)
-    return Unet(channels, 3, 24 if size == "paper" else 12, 3, residual=True)
+        return Unet(channels, 2, 64 if size == "paper" else 16, 5, residual="nothing")
+    return Unet(channels, 3, 24 if size == "paper" else 12, 3, residual="last" if base else "mean")
 
 
 def dimensions_of(name: Name) -> Literal[2, 3]:

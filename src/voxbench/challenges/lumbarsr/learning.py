@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from pydantic import Field
 from torch import nn
 
+from voxbench.challenges.lumbarsr.bases import base_volume
 from voxbench.challenges.lumbarsr.cases import SEQUENCES, Case
 from voxbench.challenges.lumbarsr.scoring import non_air, official_scores
 from voxbench.config import Config
@@ -33,6 +35,12 @@ class LearningConfig(Config):
     samples: tuple[str, ...] = Field(default=(), description="Samples to learn from.")
     validation: tuple[str, ...] = Field(default=(), description="Samples to validate on; none of those above.")
     sequences: tuple[str, ...] = Field(default=SEQUENCES, description="Sequences that go in.")
+    base: str = Field(default="", description="Method whose volume goes in too and is added to, e.g. fusion; unet3d.")
+
+    @property
+    def channels(self) -> int:
+        """What the network takes at once."""
+        return 1 if dimensions_of(self.method) == 2 else len(self.sequences) + bool(self.base)
 
 
 def lesson(data: Path, config: LearningConfig, training: TrainingConfig, cache: Path) -> Lesson:
@@ -52,7 +60,7 @@ def lesson(data: Path, config: LearningConfig, training: TrainingConfig, cache: 
     _require(data, config)
     cases = [case for sample in config.samples for case in _cases(data, sample, config, cache)]
     held_out = [case for sample in config.validation for case in _cases(data, sample, config, cache)]
-    channels = 1 if dimensions_of(config.method) == 2 else len(config.sequences)
+    channels = config.channels
     source = patches.Patches(
         cases,
         training.patch,
@@ -71,7 +79,7 @@ def lesson(data: Path, config: LearningConfig, training: TrainingConfig, cache: 
         **config.model_dump(mode="json"),
         "data": {str(path.relative_to(data)): sha256(path) for path in _files(data, config)},
     }
-    make = partial(build, config.method, channels, config.size)
+    make = partial(build, config.method, channels, config.size, config.base)
     check = partial(_validated, config.method, channels, held_out) if held_out else None
     return Lesson(make, source, check, SCORE, card)
 
@@ -108,11 +116,17 @@ def _cases(data: Path, sample: str, config: LearningConfig, cache: Path) -> list
             patches.Case(f"{sample} {sequence}", volume[None], target, mask)
             for sequence, volume in zip(config.sequences, volumes, strict=True)
         ]
-    stacked = cache / f"{sample}_{'-'.join(sha256(Case(sample, s).registered(data))[:8] for s in config.sequences)}.npy"
+    if config.base:
+        volumes.append(base_volume(data, sample, config.sequences, config.base, cache))
+    stacked = cache / f"{sample}_{'-'.join(_short_hash(volume) for volume in volumes)}.npy"
     if not stacked.is_file():
         with atomic(stacked) as temporary:
             np.save(temporary, np.stack(volumes))
     return [patches.Case(sample, np.load(stacked, mmap_mode="r"), target, mask)]
+
+
+def _short_hash(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:8]
 
 
 def _mask(data: Path, sample: str, config: LearningConfig, cache: Path, target: np.ndarray) -> np.ndarray:

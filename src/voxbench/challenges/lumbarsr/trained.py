@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction
+from voxbench.challenges.lumbarsr.bases import base_volume
 from voxbench.challenges.lumbarsr.cases import Case, cases_of
 from voxbench.errors import FileReadError, FileWriteError, GridMismatchError
 from voxbench.geometry import Volume
 from voxbench.io import read_volume, write_volume
 from voxbench.jobs import Job, Record
 from voxbench.models.superresolution import dimensions_of
+from voxbench.tasks.superresolution import method_named
 from voxbench.tasks.superresolution.learned import load_upscaler
 
 Folders = tuple[Path, Path]
@@ -35,6 +38,8 @@ def jobs(data: Path, out: Path, weights: Path, settings: LumbarsrPrediction) -> 
     network = load_upscaler(weights)
     cases = cases_of(settings.samples, settings.sequences)
     tasks = [(case.key, (case,), (case,)) for case in cases]
+    if network.card.get("base"):
+        method_named(str(network.card["base"]))
     if dimensions_of(network.method) == 3:
         tasks = [
             (
@@ -81,7 +86,13 @@ def predict_sample(wanted: tuple[Case, ...], seen: tuple[Case, ...], folders: Fo
         told = "\n".join(f"  {name}  {shape}" for name, shape in shapes.items())
         raise GridMismatchError(f"{wanted[0].sample}: sequences differ in shape; register them first\n{told}")
     result = np.empty(volumes[0].array.shape, np.int16)
-    load_upscaler(weights).upscale(np.stack([volume.array for volume in volumes]), result)
+    network = load_upscaler(weights)
+    arrays = [volume.array for volume in volumes]
+    with tempfile.TemporaryDirectory(prefix="voxbench-") as scratch:
+        if base := str(network.card.get("base", "")):
+            sequences = tuple(network.card["sequences"])
+            arrays.append(base_volume(data, wanted[0].sample, sequences, base, Path(scratch)))
+        network.upscale(np.stack(arrays), result)
     files = []
     for case in wanted:
         path = case.prediction(out, method)

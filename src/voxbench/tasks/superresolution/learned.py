@@ -79,6 +79,6 @@ def load_upscaler(path: Path) -> Upscaler:
     if card.get("task") != "superresolution":
         raise InputError(f"{path}: not a super-resolution network\n  its task  {card.get('task')}")
     method, size = cast("Name", card["method"]), cast("Size", card["size"])
-    model = build(method, int(card["channels"]), size)
+    model = build(method, int(card["channels"]), size, str(card.get("base", "")))
     load_weights(path, model)
     return Upscaler(model, method, int(card["channels"]), card)
