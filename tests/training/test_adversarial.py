@@ -111,8 +111,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(tmp_path, stop, pre
                 raise StoppedError
             return whole.source.batch(step, rows)
 
+    stopped = Lesson(whole.build, Stops(), card=whole.card, loss="l1", critic=whole.critic)
     with pytest.raises(StoppedError):
-        stopped = Lesson(whole.build, Stops(), card=whole.card, loss="l1", critic=whole.critic)
         train(stopped, settings, tmp_path / "parts")
     told = []
     train(whole, settings, tmp_path / "parts", told.append)

@@ -14,6 +14,7 @@ from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
 
 app = App(name="train", help="Train a network on a challenge's data (needs voxbench[learn]).")
 
@@ -111,7 +112,7 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
 
 
 def _train(run: Run, training: TrainingConfig) -> None:
-    from voxbench.challenges.lumbarsr.learning import lesson
+    from voxbench.challenges.lumbarsr.learning import lesson, require_sense
     from voxbench.cli.progress import lines
     from voxbench.errors import FileWriteError
     from voxbench.io import to_json
@@ -126,8 +127,9 @@ def _train(run: Run, training: TrainingConfig) -> None:
             told = tell if first else _silent
             if first:
                 _prepare(run)
-            data, learning = _learning(run, told)
-            task = lesson(data, learning, training, run.cache or run.out / "cache")
+            learning = _learning(run)
+            require_sense(learning, training)
+            task = lesson(_data(run, told), learning, training, run.cache or run.out / "cache")
             if first:
                 tell(estimate(task, training))
         done = train(task, training, run.out, told)
@@ -154,32 +156,45 @@ def _prepare(run: Run) -> None:
         shutil.rmtree(run.out / "tensorboard", ignore_errors=True)
 
 
-def _learning(run: Run, tell: Callable[[str], None]) -> tuple[Path, LearningConfig]:
-    """The folder of the data, made if there is only micro-CT; and what is learned from it."""
+def _simulation(run: Run) -> LumbarsrSimulation:
+    """How clinical sequences are made of micro-CT."""
+    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
+
+    noise = {} if run.noise_hu is None else {"noise_hu": run.noise_hu}
+    return LumbarsrSimulation.model_validate({"cases": len(run.microct or ())} | noise)
+
+
+def _data(run: Run, tell: Callable[[str], None]) -> Path:
+    """The folder of the data, made if there is only micro-CT."""
+    from voxbench.challenges.lumbarsr.microct import paired
+
+    if run.data is not None:
+        return run.data
+    return paired(run.microct or (), _simulation(run), run.cache or run.out / "cache", tell)
+
+
+def _learning(run: Run) -> LearningConfig:
+    """What is learned, from which samples."""
     from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES, cases_of
     from voxbench.challenges.lumbarsr.learning import LearningConfig
-    from voxbench.challenges.lumbarsr.microct import paired
-    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
     from voxbench.errors import InputError, UsageError
 
     validation = tuple(run.validation or ())
-    if run.microct is not None:
-        settings = LumbarsrSimulation.model_validate(
-            {"cases": len(run.microct)} | ({} if run.noise_hu is None else {"noise_hu": run.noise_hu})
-        )
-        data, there = paired(run.microct, settings, run.cache or run.out / "cache", tell)
+    there = TRAINING_SAMPLES if run.microct is None else _simulation(run).samples
+    samples = tuple(run.sample or there)
+    if run.microct is not None and not run.sample:
         samples = tuple(name for name in there if name not in validation)
-        if not samples:
-            raise UsageError("--validation names all of --microct; leave some to learn from")
-    else:
-        assert run.data is not None
-        data, samples = run.data, TRAINING_SAMPLES
-    samples, sequences = tuple(run.sample or samples), tuple(run.sequence or SEQUENCES)
+    strangers = [] if run.microct is None else [name for name in (*samples, *validation) if name not in there]
+    if strangers:
+        raise UsageError(f"{', '.join(strangers)}: not there\n  --microct gives {', '.join(there)}")
+    if not samples:
+        raise UsageError("--validation names all of --microct; leave some to learn from")
+    sequences = tuple(run.sequence or SEQUENCES)
     try:
         cases_of((*samples, *validation), sequences)
     except InputError as error:
         raise UsageError(str(error)) from error
-    learning = LearningConfig(
+    return LearningConfig(
         method=run.method,
         size=run.size,
         samples=samples,
@@ -188,4 +203,3 @@ def _learning(run: Run, tell: Callable[[str], None]) -> tuple[Path, LearningConf
         twin=run.twin,
         base=run.base,
     )
-    return data, learning
