@@ -50,4 +50,5 @@ NB_MODULE(_core, m) {
   bind_mesh(m);
   bind_surface(m);
   bind_thickness(m);
+  bind_fusion(m);
 }

@@ -32,6 +32,7 @@ def lumbarsr(
     method: str,
     out: Path,
     sample: Many = None,
+    split: str | None = None,
     sequence: Many = None,
     fast_ssim: Switch = False,
     morphometry: Switch = False,
@@ -50,6 +51,7 @@ def lumbarsr(
         method: Name of the method.
         out: Folder for the results.
         sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
+        split: Samples of a split instead: seed-train, seed-phase-1, released-train, released-test.
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         fast_ssim: SSIM of an eighth of the slices, as the official --fast-ssim; not comparable to the full one.
         morphometry: Bone morphometry (BV/TV, Tb.Th, Tb.Sp, Tb.N) in the bone mask, too: bone_morphometry.csv.
@@ -66,6 +68,7 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.evaluation import jobs as jobs_of
     from voxbench.challenges.lumbarsr.evaluation import line
     from voxbench.challenges.lumbarsr.results import FILES, Evaluation, LumbarsrEvaluation
+    from voxbench.challenges.lumbarsr.splits import samples_of
     from voxbench.cli.scoring import scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
@@ -75,7 +78,7 @@ def lumbarsr(
         raise UsageError(f"--threshold {threshold:g} needs --morphometry: no other number knows a threshold")
     settings = LumbarsrEvaluation(
         method=method,
-        samples=tuple(sample or OFFICIAL_SAMPLES),
+        samples=samples_of(sample, split, OFFICIAL_SAMPLES),
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         fast_ssim=fast_ssim,
         morphometry=morphometry,

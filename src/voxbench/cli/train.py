@@ -26,6 +26,8 @@ class TrainingFile(TrainingConfig):
     size: str = ""
     sample: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
+    split: str = ""
+    validation_split: str = ""
     sequence: tuple[str, ...] = ()
     twin: bool = False
     base: str | None = None
@@ -68,7 +70,12 @@ class Run:
         Parameter(help="Samples to learn from [01 to 25; of --microct all not validated on].", negative=""),
     ] = None
     validation: Annotated[list[str] | None, Parameter(help="Samples to validate on [none].", negative="")] = None
-    sequence: Annotated[list[str] | None, Parameter(help="Sequences that go in [all eight].", negative="")] = None
+    split: Annotated[str | None, Parameter(help="Samples of a split to learn from, e.g. released-train.")] = None
+    validation_split: Annotated[str | None, Parameter(help="Samples of a split to validate on.")] = None
+    sequence: Annotated[
+        list[str] | None,
+        Parameter(help="Sequences that go in [all eight; the seed's four with its split].", negative=""),
+    ] = None
     twin: Annotated[
         bool,
         Parameter(negative="", help="Slices: the same field of view behind the other kernel is a second channel."),
@@ -173,23 +180,34 @@ def _data(run: Run, tell: Callable[[str], None]) -> Path:
     return paired(run.microct or (), _simulation(run), run.cache or run.out / "cache", tell)
 
 
-def _learning(run: Run) -> LearningConfig:
-    """What is learned, from which samples."""
-    from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES, cases_of
-    from voxbench.challenges.lumbarsr.learning import LearningConfig
-    from voxbench.errors import InputError, UsageError
+def _samples(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples to learn from, and to validate on."""
+    from voxbench.challenges.lumbarsr.cases import TRAINING_SAMPLES
+    from voxbench.challenges.lumbarsr.splits import samples_of
+    from voxbench.errors import UsageError
 
-    validation = tuple(run.validation or ())
-    there = TRAINING_SAMPLES if run.microct is None else _simulation(run).samples
-    samples = tuple(run.sample or there)
-    if run.microct is not None and not run.sample:
-        samples = tuple(name for name in there if name not in validation)
-    strangers = [] if run.microct is None else [name for name in (*samples, *validation) if name not in there]
+    validation = samples_of(run.validation, run.validation_split, (), option="validation")
+    if run.microct is None:
+        return samples_of(run.sample, run.split, TRAINING_SAMPLES), validation
+    there = _simulation(run).samples
+    samples = samples_of(run.sample, run.split, tuple(name for name in there if name not in validation))
+    strangers = [name for name in (*samples, *validation) if name not in there]
     if strangers:
         raise UsageError(f"{', '.join(strangers)}: not there\n  --microct gives {', '.join(there)}")
     if not samples:
         raise UsageError("--validation names all of --microct; leave some to learn from")
-    sequences = tuple(run.sequence or SEQUENCES)
+    return samples, validation
+
+
+def _learning(run: Run) -> LearningConfig:
+    """What is learned, from which samples."""
+    from voxbench.challenges.lumbarsr.cases import SEQUENCES, cases_of
+    from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.splits import split_named
+    from voxbench.errors import InputError, UsageError
+
+    samples, validation = _samples(run)
+    sequences = tuple(run.sequence or (SEQUENCES if run.split is None else split_named(run.split).sequences))
     try:
         cases_of((*samples, *validation), sequences)
     except InputError as error:
