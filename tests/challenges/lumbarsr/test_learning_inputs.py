@@ -28,7 +28,7 @@ STILL = ("--steps", "2", "--warm-up", "1", "--learning-rate", "1e-12")
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("learning") / "data"
-    simulate(out, LumbarsrSimulation(cases=3, size=(40, 36, 32), seed=2))
+    simulate(out, LumbarsrSimulation(cases=3, size=(36, 32, 32), seed=2))
     return out
 
 
@@ -44,8 +44,11 @@ def voxbench(capsys):
     return call
 
 
+CHECKED = ("--validation", "Lumbar_28")
+
+
 def words(data, out, method, *more):
-    some = ("--sample", "Lumbar_26", "--sample", "Lumbar_27", "--validation", "Lumbar_28")
+    some = ("--sample", "Lumbar_26", "--sample", "Lumbar_27")
     chosen = [w for s in SEQUENCES for w in ("--sequence", s)]
     small = ("--patch", "16", "--batch", "2", "--method", method)
     return ("train", "lumbarsr", "--data", data, "--out", out, *some, *chosen, *small, *more)
@@ -60,7 +63,7 @@ def test_the_twin_is_the_other_kernel_of_the_same_slices():
     assert Case("Lumbar_01", "586X_586Y_1000Z_S").twin.twin.sequence == "586X_586Y_1000Z_S"
 
 
-@pytest.mark.parametrize("method", ["srcnn", "unet", "esrgan", "swinir"])
+@pytest.mark.parametrize("method", ["srcnn", "swinir"])
 def test_a_slice_network_takes_the_twin_kernel_as_its_second_channel(simulated, tmp_path, voxbench, method):
     from voxbench.tasks.superresolution.learned import load_upscaler
 
@@ -69,7 +72,7 @@ def test_a_slice_network_takes_the_twin_kernel_as_its_second_channel(simulated, 
     assert code == 0, err
     card = json.loads(out)
     assert (card["channels"], card["twin"], card["base"]) == (2, True, None)
-    assert sum("_B_registered" in name for name in card["data"]) == 6
+    assert sum("_B_registered" in name for name in card["data"]) == 4
     case = Case("Lumbar_28", SEQUENCES[1])
     shown = ("--data", simulated, "--out", tmp_path / "p", "--weights", tmp_path / "run", "--sample", "Lumbar_28")
     code, _, err = voxbench("predict", "lumbarsr", *shown, "--sequence", case.sequence)
@@ -104,7 +107,7 @@ def test_a_missing_twin_is_named_in_training_and_in_prediction(simulated, tmp_pa
 def test_a_base_is_made_once_corrected_and_made_alike_when_predicting(simulated, tmp_path, voxbench, method, base):
     data = tmp_path / "data"
     shutil.copytree(simulated, data)
-    given = words(data, tmp_path / "run", method, "--base", base, "--cache", tmp_path / "cache", *STILL)
+    given = words(data, tmp_path / "run", method, "--base", base, "--cache", tmp_path / "cache", *CHECKED, *STILL)
     code, out, err = voxbench(*given, "--json")
     assert code == 0, err
     card = json.loads(out)
@@ -142,13 +145,15 @@ def test_of_slices_every_sequence_has_its_own_base_unless_it_is_joined(simulated
     assert lanczos.observed(cases[1]) == (cases[1],)
     assert base_for(simulated, "fusion", cases, ("Lumbar_26",)).observed(cases[1]) == cases
     one, other = (base_array(simulated, case, lanczos) for case in cases)
-    assert one.shape == other.shape == (40, 36, 32)
+    assert one.shape == other.shape == (36, 32, 32)
     assert not np.array_equal(one, other)
 
 
 def test_a_base_learns_to_be_better_than_the_base(simulated, tmp_path, voxbench):
-    learned = ("--steps", "120", "--warm-up", "5", "--learning-rate", "0.002", "--outside", "0.2")
-    code, out, err = voxbench(*words(simulated, tmp_path / "run", "unet3d", "--base", "lanczos", "--json", *learned))
+    learned = ("--steps", "60", "--warm-up", "5", "--learning-rate", "0.004", "--outside", "0.2")
+    code, out, err = voxbench(
+        *words(simulated, tmp_path / "run", "unet3d", "--base", "lanczos", "--json", *CHECKED, *learned)
+    )
     assert code == 0, err
     scores = json.loads(out)["validation"]
     assert scores["PSNR, bone window, bone mask"] > scores["of the base"] + 0.5
@@ -216,27 +221,17 @@ def test_python_m_voxbench_is_the_command_line():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["esrgan", "unet3d"])
-def test_torchrun_trains_what_one_process_does(simulated, tmp_path, voxbench, method):
+def test_torchrun_trains_what_one_process_does(simulated, tmp_path, voxbench):
     from voxbench.training.weights import read
 
-    more = ("--base", "lanczos", "--steps", "30", "--warm-up", "3", "--gan.pretrain", "0.9")
-    two = [str(word) for word in words(simulated, tmp_path / "two", method, *more)]
+    more = ("--base", "lanczos", "--steps", "12", "--warm-up", "3", "--gan.pretrain", "0.75")
+    two = [str(word) for word in words(simulated, tmp_path / "two", "esrgan", *more)]
     run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29531"]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*run, "-m", "voxbench", *two], capture_output=True, text=True, env=one_thread, timeout=120)
+    done = subprocess.run([*run, "-m", "voxbench", *two], capture_output=True, text=True, env=one_thread, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("weights in") == 1  # the second process is silent
-    assert voxbench(*words(simulated, tmp_path / "one", method, *more))[0] == 0
+    assert voxbench(*words(simulated, tmp_path / "one", "esrgan", *more))[0] == 0
     one, other = (read(tmp_path / name / "weights.safetensors")[0] for name in ("one", "two"))
     assert all(np.allclose(one[name], other[name], atol=2e-4) for name in one)
-
-    odd = subprocess.run(
-        [*run, "-m", "voxbench", *two, "--accumulate", "2", "--force"],
-        capture_output=True,
-        text=True,
-        env=one_thread,
-        timeout=120,
-    )
-    assert odd.returncode != 0
-    assert "--batch 2: cannot be shared out evenly" in odd.stderr
+    assert any(tensor.abs().max() > 1e-3 for name, tensor in one.items() if "last" in name)  # from 0
