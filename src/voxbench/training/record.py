@@ -57,12 +57,11 @@ def draw_curves(events: list[dict[str, Any]], path: Path) -> None:
     scores = sorted({name for event in events for name in event.get("validation", {})})
     compared = [name for name in scores if name.startswith("of ")]
     names = [name for name in scores if name not in compared]
-    panels = [("training loss", ["loss"]), ("against each other", ["adversarial", "critic"])]
-    panels = [(label, some) for label, some in panels if any(name in event for event in events for name in some)]
-    size = (4 * max(1, len(panels) + len(names)), 3)
-    figure, axes = pyplot.subplots(
-        1, max(1, len(panels) + len(names)), figsize=size, layout="constrained", squeeze=False
-    )
+    panels = [("training loss", ["loss"])]
+    if any("critic" in event for event in events):
+        panels.append(("against each other", ["adversarial", "critic"]))
+    columns = len(panels) + len(names)
+    figure, axes = pyplot.subplots(1, columns, figsize=(4 * columns, 3), layout="constrained", squeeze=False)
     for axis, (label, some) in zip(axes[0], panels, strict=False):
         for name in some:
             axis.plot(*_points(events, name), label=name)
