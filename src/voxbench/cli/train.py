@@ -129,13 +129,13 @@ def _train(run: Run, training: TrainingConfig) -> None:
 
     if run.out.is_file():
         raise FileWriteError(f"{run.out}: is a file; --out names the folder of the run")
+    learning = _learning(run)
+    require_sense(learning, training)
     with lines("training") as tell:
         with first_alone() as first:
             told = tell if first else _silent
             if first:
                 _prepare(run)
-            learning = _learning(run)
-            require_sense(learning, training)
             task = lesson(_data(run, told), learning, training, run.cache or run.out / "cache")
             if first:
                 tell(estimate(task, training))

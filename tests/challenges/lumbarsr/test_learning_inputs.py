@@ -185,28 +185,29 @@ def test_bad_requests_get_one_message(simulated, tmp_path, voxbench):
         (2, "one of the two", (*train, "--data", simulated, "--microct", micro)),
         (2, "--noise-hu is for --microct", (*train, "--data", simulated, "--noise-hu", "3")),
         (2, "noise_hu", (*train, "--microct", micro, "--noise-hu", "-3")),
-        (2, "given twice, or a copy", (*train, "--microct", micro, micro)),
         (2, "leave some to learn from", (*train, "--microct", micro, "--validation", "Lumbar_26")),
         (
             2,
             "Lumbar_27: not there\n  --microct gives Lumbar_26",
             (*train, "--microct", micro, "--validation", "Lumbar_27"),
         ),
-        (1, "no such micro-CT", (*train, "--microct", tmp_path / "none.nii.gz")),
         (
             2,
             "--twin is for methods that look at slices",
             words(simulated, tmp_path / "run", "unet3d", "--twin", *STILL),
         ),
-        (2, "no such method", words(simulated, tmp_path / "run", "unet", "--base", "magic", *STILL)),
+        (2, "--base magic: no such method", words(simulated, tmp_path / "run", "unet", "--base", "magic", *STILL)),
         (2, "--patience 3: esrgan", words(simulated, tmp_path / "run", "esrgan", "--patience", "3", *STILL)),
         (2, "not a sample's name", (*train, "--data", simulated, "--sample", "Knee_01")),
         (2, "not a sequence", (*train, "--data", simulated, "--sequence", "100X")),
         (2, "gan.pretrain", words(simulated, tmp_path / "run", "esrgan", "--gan.pretrain", "2", *STILL)),
+        (2, "given twice, or a copy", (*train, "--microct", micro, micro)),
+        (1, "no such micro-CT", (*train, "--microct", tmp_path / "none.nii.gz")),
     ]
     for expected, told, given in asked:
         code, _, err = voxbench(*given)
         assert (code, told in err, "Traceback" in err) == (expected, True, False), (given, err)
+        assert expected == 1 or "given twice" in told or not (tmp_path / "run").exists()
     coarse = Grid.from_parts((9, 9, 9), (0.2, 0.2, 0.2))
     write_volume(tmp_path / "m.nii.gz", Volume(np.arange(729, dtype=np.int16).reshape(9, 9, 9), coarse))
     code, _, err = voxbench(*train, "--microct", tmp_path / "m.nii.gz")

@@ -20,7 +20,7 @@ from voxbench.errors import FileReadError, GridMismatchError, UsageError
 from voxbench.io import atomic, read_volume, sha256
 from voxbench.models.losses import Name as Loss
 from voxbench.models.superresolution import Name, Size, build, build_critic, dimensions_of
-from voxbench.tasks.superresolution import method_named
+from voxbench.tasks.superresolution import METHODS
 from voxbench.tasks.superresolution.learned import OFFSET, WIDTH, Upscaler
 from voxbench.training import patches
 from voxbench.training.config import TrainingConfig
@@ -147,8 +147,8 @@ def require_sense(config: LearningConfig, training: TrainingConfig) -> None:
     Raises:
         UsageError: A sample is in both lists; a method is asked for what it cannot do, or does not exist.
     """
-    if config.base is not None:
-        method_named(config.base)
+    if config.base is not None and config.base not in METHODS:
+        raise UsageError(f"--base {config.base}: no such method\n  there are {', '.join(METHODS)}")
     both = sorted(set(config.samples) & set(config.validation))
     if both:
         raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
