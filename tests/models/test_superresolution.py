@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from voxbench.models import losses
-from voxbench.models.superresolution import build, dimensions_of
+from voxbench.models.superresolution import build, build_critic, dimensions_of
 
 
 @pytest.mark.parametrize("base", [False, True])
@@ -34,7 +34,11 @@ def test_parameter_counts_are_those_of_the_papers(name):
 
 
 def test_weights_of_ours_stay_small():
-    assert sum(p.numel() for p in build("unet3d", 9, base=True).parameters()) * 4 < 5e6
+    """With all eight sequences and a base: below 5 MB."""
+    count = [sum(p.numel() for p in build("unet3d", 9, size, base=True).parameters()) for size in ("laptop", "paper")]
+    assert count == [193_573, 767_881]
+    critics = [build_critic("esrgan", size) for size in ("laptop", "paper")]
+    assert [sum(p.numel() for p in critic.parameters()) for critic in critics if critic] == [75_137, 4_729_601]
 
 
 @pytest.mark.parametrize("name", ["srcnn", "unet", "esrgan", "swinir", "unet3d"])

@@ -38,7 +38,7 @@ def test_merge_undoes_partition(images, rows, columns, window):
 def test_the_mask_lets_pixels_see_those_that_were_near_before_the_roll(window, shift, size):
     places = torch.stack(torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij"), dim=-1)
     rolled = partition(torch.roll(places, (-shift, -shift), (0, 1))[None], window)
-    # Carried around the border, a pixel ends at least as far from its new neighbours as the image is long less a window.
+    # The first ``shift`` rows and columns are carried around the border, to pixels they were far from.
     for mask, at in zip(shift_mask(size, window, shift), rolled.tolist(), strict=True):
         for a, first in enumerate(at):
             for b, second in enumerate(at):

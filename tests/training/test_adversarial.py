@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot
 
 from voxbench.models.esrgan import Discriminator, Generator
 from voxbench.training import checkpoint, weights
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import CHECKPOINT, Lesson, estimate, train
 from voxbench.training.patches import Case, Patches
+from voxbench.training.record import draw_curves
 from voxbench.training.update import relativistic
 
 
@@ -85,6 +87,9 @@ def test_the_last_weights_are_kept_since_the_score_prefers_blur(tmp_path):
     assert (weights.read_card(tmp_path)["steps"], done.best) == (30, 1.0)
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-2])
     assert set(last) == {"step", "loss", "adversarial", "critic", "learning_rate"}
+    draw_curves([], tmp_path / "nothing yet.png")
+    sizes = [pyplot.imread(tmp_path / name).shape[:2] for name in ("nothing yet.png", "curves.png")]
+    assert sizes == [(300, 400), (300, 1200)]  # loss; loss, adversaries, score
 
 
 def test_parts_of_a_batch_give_much_the_same(tmp_path):
@@ -111,8 +116,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(tmp_path, stop, pre
                 raise StoppedError
             return whole.source.batch(step, rows)
 
+    stopped = Lesson(whole.build, Stops(), card=whole.card, loss="l1", critic=whole.critic)
     with pytest.raises(StoppedError):
-        stopped = Lesson(whole.build, Stops(), card=whole.card, loss="l1", critic=whole.critic)
         train(stopped, settings, tmp_path / "parts")
     told = []
     train(whole, settings, tmp_path / "parts", told.append)

@@ -193,7 +193,7 @@ def test_bf16_learns_too_and_keeps_fp32_weights_of_other_values(tmp_path):
     train(lesson(), config(steps=300, learning_rate=1e-2, precision="bf16"), tmp_path / "bf16")
     lines = (tmp_path / "bf16" / "metrics.jsonl").read_text().splitlines()
     losses = [e["loss"] for e in map(json.loads, lines) if "loss" in e]
-    assert losses[-1] < 0.4 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     for precision in ("fp32", "bf16"):
         train(lesson(), config(steps=6, precision=precision), tmp_path / f"short {precision}")
     one, other = (weights.read(tmp_path / f"short {name}" / weights.FILE)[0] for name in ("fp32", "bf16"))

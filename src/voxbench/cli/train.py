@@ -14,6 +14,7 @@ from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
 
 app = App(name="train", help="Train a network on a challenge's data (needs voxbench[learn]).")
 
@@ -25,6 +26,8 @@ class TrainingFile(TrainingConfig):
     size: str = ""
     sample: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
+    split: str = ""
+    validation_split: str = ""
     sequence: tuple[str, ...] = ()
     twin: bool = False
     base: str | None = None
@@ -116,7 +119,7 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
 
 
 def _train(run: Run, training: TrainingConfig) -> None:
-    from voxbench.challenges.lumbarsr.learning import lesson
+    from voxbench.challenges.lumbarsr.learning import lesson, require_sense
     from voxbench.cli.progress import lines
     from voxbench.errors import FileWriteError
     from voxbench.io import to_json
@@ -126,13 +129,14 @@ def _train(run: Run, training: TrainingConfig) -> None:
 
     if run.out.is_file():
         raise FileWriteError(f"{run.out}: is a file; --out names the folder of the run")
+    learning = _learning(run)
+    require_sense(learning, training)
     with lines("training") as tell:
         with first_alone() as first:
             told = tell if first else _silent
             if first:
                 _prepare(run)
-            data, learning = _learning(run, told)
-            task = lesson(data, learning, training, run.cache or run.out / "cache")
+            task = lesson(_data(run, told), learning, training, run.cache or run.out / "cache")
             if first:
                 tell(estimate(task, training))
         done = train(task, training, run.out, told)
@@ -159,35 +163,56 @@ def _prepare(run: Run) -> None:
         shutil.rmtree(run.out / "tensorboard", ignore_errors=True)
 
 
-def _learning(run: Run, tell: Callable[[str], None]) -> tuple[Path, LearningConfig]:
-    """The folder of the data, made if there is only micro-CT; and what is learned from it."""
-    from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES, cases_of
-    from voxbench.challenges.lumbarsr.learning import LearningConfig
-    from voxbench.challenges.lumbarsr.microct import paired
+def _simulation(run: Run) -> LumbarsrSimulation:
+    """How clinical sequences are made of micro-CT."""
     from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
-    from voxbench.challenges.lumbarsr.splits import samples_of, split_named
-    from voxbench.errors import InputError, UsageError
+
+    noise = {} if run.noise_hu is None else {"noise_hu": run.noise_hu}
+    return LumbarsrSimulation.model_validate({"cases": len(run.microct or ())} | noise)
+
+
+def _data(run: Run, tell: Callable[[str], None]) -> Path:
+    """The folder of the data, made if there is only micro-CT."""
+    from voxbench.challenges.lumbarsr.microct import paired
+
+    if run.data is not None:
+        return run.data
+    return paired(run.microct or (), _simulation(run), run.cache or run.out / "cache", tell)
+
+
+def _samples(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples to learn from, and to validate on."""
+    from voxbench.challenges.lumbarsr.cases import TRAINING_SAMPLES
+    from voxbench.challenges.lumbarsr.splits import samples_of
+    from voxbench.errors import UsageError
 
     validation = samples_of(run.validation, run.validation_split, (), option="validation")
-    expected = SEQUENCES if run.split is None else split_named(run.split).sequences
-    if run.microct is not None:
-        settings = LumbarsrSimulation.model_validate(
-            {"cases": len(run.microct)} | ({} if run.noise_hu is None else {"noise_hu": run.noise_hu})
-        )
-        data, there = paired(run.microct, settings, run.cache or run.out / "cache", tell)
-        samples = tuple(name for name in there if name not in validation)
-        if not samples:
-            raise UsageError("--validation names all of --microct; leave some to learn from")
-    else:
-        assert run.data is not None
-        data, samples = run.data, TRAINING_SAMPLES
-    samples = samples_of(run.sample, run.split, samples)
-    sequences = tuple(run.sequence or expected)
+    if run.microct is None:
+        return samples_of(run.sample, run.split, TRAINING_SAMPLES), validation
+    there = _simulation(run).samples
+    samples = samples_of(run.sample, run.split, tuple(name for name in there if name not in validation))
+    strangers = [name for name in (*samples, *validation) if name not in there]
+    if strangers:
+        raise UsageError(f"{', '.join(strangers)}: not there\n  --microct gives {', '.join(there)}")
+    if not samples:
+        raise UsageError("--validation names all of --microct; leave some to learn from")
+    return samples, validation
+
+
+def _learning(run: Run) -> LearningConfig:
+    """What is learned, from which samples."""
+    from voxbench.challenges.lumbarsr.cases import SEQUENCES, cases_of
+    from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.splits import split_named
+    from voxbench.errors import InputError, UsageError
+
+    samples, validation = _samples(run)
+    sequences = tuple(run.sequence or (SEQUENCES if run.split is None else split_named(run.split).sequences))
     try:
         cases_of((*samples, *validation), sequences)
     except InputError as error:
         raise UsageError(str(error)) from error
-    learning = LearningConfig(
+    return LearningConfig(
         method=run.method,
         size=run.size,
         samples=samples,
@@ -196,4 +221,3 @@ def _learning(run: Run, tell: Callable[[str], None]) -> tuple[Path, LearningConf
         twin=run.twin,
         base=run.base,
     )
-    return data, learning

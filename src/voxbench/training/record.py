@@ -45,26 +45,46 @@ class Log:
 
 
 def draw_curves(events: list[dict[str, Any]], path: Path) -> None:
-    """Loss and validation over the updates, as PNG."""
+    """Losses and validation over the updates, as PNG.
+
+    A score called "of ..." is that of something else, to compare with: it is drawn dashed beside every score.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    losses = [(e["step"], e["loss"]) for e in events if "loss" in e]
-    names = sorted({name for e in events for name in e.get("validation", {})})
-    size = (4 * (1 + len(names)), 3)
-    figure, axes = pyplot.subplots(1, 1 + len(names), figsize=size, layout="constrained", squeeze=False)
-    if losses:
-        axes[0][0].semilogy(*zip(*losses, strict=True))
-    axes[0][0].set(xlabel="updates", ylabel="training loss")
-    for axis, name in zip(axes[0][1:], names, strict=True):
-        points = [(e["step"], e["validation"][name]) for e in events if name in e.get("validation", {})]
-        axis.plot(*zip(*points, strict=True), "o-")
+    scores = sorted({name for event in events for name in event.get("validation", {})})
+    compared = [name for name in scores if name.startswith("of ")]
+    names = [name for name in scores if name not in compared]
+    panels = [("training loss", ["loss"])]
+    if any("critic" in event for event in events):
+        panels.append(("against each other", ["adversarial", "critic"]))
+    columns = len(panels) + len(names)
+    figure, axes = pyplot.subplots(1, columns, figsize=(4 * columns, 3), layout="constrained", squeeze=False)
+    for axis, (label, some) in zip(axes[0], panels, strict=False):
+        for name in some:
+            axis.plot(*_points(events, name), label=name)
+        axis.set(xlabel="updates", ylabel=label, yscale="log" if len(some) == 1 else "linear")
+        if len(some) > 1:
+            axis.legend()
+    flat = [{"step": event["step"], **event["validation"]} for event in events if "validation" in event]
+    for axis, name in zip(axes[0][len(panels) :], names, strict=True):
+        axis.plot(*_points(flat, name), "o-")
+        for other in compared:
+            axis.plot(*_points(flat, other), "--", label=other)
         axis.set(xlabel="updates", ylabel=name)
+        if compared:
+            axis.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=100)
     pyplot.close(figure)
+
+
+def _points(events: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    """Updates and values of what events tell under a name."""
+    told = [event for event in events if name in event]
+    return [event["step"] for event in told], [event[name] for event in told]
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

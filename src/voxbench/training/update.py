@@ -147,9 +147,10 @@ def _update_critic(
 
 def _told(means: Means, totals: Tensor, against: bool, step: int, config: TrainingConfig) -> dict[str, float]:
     """The losses by name, checked."""
-    names = ("loss", "adversarial", "critic") if against else ("loss",)
     mean = means.accelerator.reduce(totals, reduction="mean").tolist()
-    losses = dict(zip(names, mean, strict=False))
+    losses: dict[str, float] = dict(zip(("loss", "adversarial", "critic"), mean, strict=True))
+    if not against:
+        losses = {"loss": losses["loss"]}
     if not np.isfinite(list(losses.values())).all():
         raise NotFiniteError(
             f"the loss became {losses} at update {step}\n  try a smaller --learning-rate (now "

@@ -20,6 +20,7 @@ from voxbench.errors import FileReadError, GridMismatchError, UsageError
 from voxbench.io import atomic, read_volume, sha256
 from voxbench.models.losses import Name as Loss
 from voxbench.models.superresolution import Name, Size, build, build_critic, dimensions_of
+from voxbench.tasks.superresolution import METHODS
 from voxbench.tasks.superresolution.learned import OFFSET, WIDTH, Upscaler
 from voxbench.training import patches
 from voxbench.training.config import TrainingConfig
@@ -107,7 +108,7 @@ def lesson(data: Path, config: LearningConfig, training: TrainingConfig, cache: 
         GridMismatchError: The volumes of a sample differ in shape.
         UsageError: A sample is in both lists, or settings contradict each other.
     """
-    _require_sense(config, training)
+    require_sense(config, training)
     _require(_Data(data, config, None, cache))
     everything = cases_of((*config.samples, *config.validation), config.sequences)
     base = base_for(data, config.base, everything, config.samples) if config.base is not None else None
@@ -138,6 +139,26 @@ def lesson(data: Path, config: LearningConfig, training: TrainingConfig, cache: 
     check = partial(_validated, config, held_out) if held_out else None
     critic = partial(_critic, config) if build_critic(config.method, config.size) is not None else None
     return Lesson(make, source, check, SCORE, card, LOSSES[config.method], critic)
+
+
+def require_sense(config: LearningConfig, training: TrainingConfig) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        UsageError: A sample is in both lists; a method is asked for what it cannot do, or does not exist.
+    """
+    if config.base is not None and config.base not in METHODS:
+        raise UsageError(f"--base {config.base}: no such method\n  there are {', '.join(METHODS)}")
+    both = sorted(set(config.samples) & set(config.validation))
+    if both:
+        raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
+    if config.twin and not config.flat:
+        raise UsageError(f"--twin is for methods that look at slices; {config.method} takes all sequences at once")
+    if training.patience and build_critic(config.method, config.size) is not None:
+        raise UsageError(
+            f"--patience {training.patience}: {config.method} learns to look real, which the score does not measure; "
+            "choose --steps instead"
+        )
 
 
 def _critic(config: LearningConfig) -> nn.Module:
@@ -199,20 +220,6 @@ def _mapped(path: Path, cache: Path) -> np.ndarray:
         with atomic(unpacked) as temporary:
             np.save(temporary, np.ascontiguousarray(array))
     return np.load(unpacked, mmap_mode="r")
-
-
-def _require_sense(config: LearningConfig, training: TrainingConfig) -> None:
-    """Refuse settings that contradict each other."""
-    both = sorted(set(config.samples) & set(config.validation))
-    if both:
-        raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
-    if config.twin and not config.flat:
-        raise UsageError(f"--twin is for methods that look at slices; {config.method} takes all sequences at once")
-    if training.patience and build_critic(config.method, config.size) is not None:
-        raise UsageError(
-            f"--patience {training.patience}: {config.method} learns to look real, which the score does not measure; "
-            "choose --steps instead"
-        )
 
 
 def _require(data: _Data) -> None:

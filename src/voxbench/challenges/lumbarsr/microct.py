@@ -17,19 +17,19 @@ def paired(
     settings: LumbarsrSimulation,
     cache: Path,
     progress: Callable[[str], None] | None = None,
-) -> tuple[Path, tuple[str, ...]]:
+) -> Path:
     """A data set of micro-CT volumes and the clinical sequences a scanner would have made of them.
 
     It is made once; its folder is named by what decides it.
 
     Args:
         micro_cts: Volumes in HU, 105 um between voxels, a sample each.
-        settings: Kernels, noise, seed.
+        settings: Kernels, noise, seed; as many cases as files.
         cache: Folder that will hold it.
         progress: Called with each sample and sequence.
 
     Returns:
-        The folder, and the samples' names in the order of the files.
+        The folder; its samples are ``settings.samples``, in the order of the files.
 
     Raises:
         FileReadError: A file is missing (all of them are named) or damaged.
@@ -43,9 +43,8 @@ def paired(
     for path, found in zip(micro_cts, hashes, strict=True):
         if hashes.count(found) > 1:
             raise UsageError(f"--microct {path}: given twice, or a copy of another one")
-    settings = settings.model_copy(update={"cases": len(micro_cts)})
     decides = json.dumps([hashes, settings.model_dump(mode="json")], sort_keys=True)
     folder = cache / f"microct_{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
     if not (folder / TRUTH).is_file():
         degrade(folder, micro_cts, settings, progress=progress)
-    return folder, settings.samples
+    return folder
