@@ -261,7 +261,7 @@ def by_rtk(array: np.ndarray, view: np.ndarray, spacing: np.ndarray) -> Call:
 
 
 def by_nanodrr(array: np.ndarray, view: np.ndarray, spacing: np.ndarray) -> Call:
-    """The torch path of nanodrr, 500 samples, 64 rows at a time; forward and both gradients, as `by_voxbench_gradient`."""
+    """The torch path of nanodrr, 500 samples, 64 rows at a time; forward and both gradients."""
     import torch
     from nanodrr.data import Subject
     from nanodrr.drr import render

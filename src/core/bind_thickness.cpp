@@ -20,6 +20,7 @@ void bind_thickness(nb::module_& m) {
         return centres;
       },
       nb::arg("squared"),
-      "Squared distances (voxels, whole numbers, 0 outside the shape) become the local thickness in place: twice the\n"
-      "radius of the largest ball |x|^2 < s around a voxel that holds the voxel. Returns the number of balls painted.");
+      "Squared distances (voxels, whole numbers, 0 outside the shape) become the local thickness in place: the diameter\n"
+      "of the largest ball around a voxel, or beside one that no neighbour exceeds a point half a voxel away, that holds\n"
+      "the voxel. Returns the number of balls painted.");
 }

@@ -115,5 +115,16 @@ bool view_gradient(const void* volume, int bytes, const long* n, const double* v
 // silhouette.cpp
 void silhouette(const double* pixels, const int32_t* faces, long m, long rows, long cols, uint8_t* mask);
 
+// fusion.cpp
+void band_along(const float* x, const long* n, int axis, const int32_t* first, const float* w, long m, long width,
+                float* out, bool add);
+void band_spread(const float* x, const long* n, const int32_t* first, const float* w, long m, long width, float* out,
+                 bool add);
+double edge_penalty(const float* x, const long* n, float knee, float scale, float* curvature);
+void edge_normal(const float* x, const float* c, const long* n, float* out);
+double inner_product(const float* a, const float* b, const long* n);
+double conjugate_step(float length, const float* along, const float* mapped, const uint8_t* held, const long* n,
+                      float* found, float* left);
+
 }  // namespace VB_ISA
 }  // namespace vb

@@ -51,4 +51,5 @@ NB_MODULE(_core, m) {
   bind_surface(m);
   bind_thickness(m);
   bind_projection(m);
+  bind_fusion(m);
 }

@@ -165,3 +165,18 @@ def test_tables_have_a_column_for_every_name(tmp_path: Path) -> None:
     assert (tmp_path / "y.csv").read_text() == 'dice,case\n0.5,"a, b"\nnan,"c""d"\n'
     write_table(tmp_path / "z.csv", [], columns=["case"])
     assert (tmp_path / "z.csv").read_text() == "case\n"
+
+
+def test_the_hash_of_a_folder_is_that_of_its_files_names_and_bytes(tmp_path: Path) -> None:
+    from voxbench.io.atomic import sha256_of_folder
+
+    (tmp_path / "b").write_bytes(b"2")
+    (tmp_path / "a").write_bytes(b"1")
+    first = sha256_of_folder(tmp_path)
+    lines = "".join(f"{name}\0{hashlib.sha256(data).hexdigest()}\n" for name, data in (("a", b"1"), ("b", b"2")))
+    assert first == hashlib.sha256(lines.encode()).hexdigest()
+    (tmp_path / ".hidden").write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    assert sha256_of_folder(tmp_path) == first
+    (tmp_path / "b").rename(tmp_path / "c")
+    assert sha256_of_folder(tmp_path) != first

@@ -138,6 +138,16 @@ def test_times_at_one_position_are_no_volume(tmp_path: Path, stored: np.ndarray)
         read_volume(tmp_path)
 
 
+def test_a_slice_that_is_there_twice_is_named_with_its_copy(tmp_path: Path, stored: np.ndarray) -> None:
+    write_series(tmp_path, stored)
+    copy = tmp_path / "03_1.2.3 copy.dcm"
+    copy.write_bytes((tmp_path / "03_1.2.3.dcm").read_bytes())
+    with pytest.raises(
+        FileReadError, match=r"1 slices are there more than once: 03_1.2.3 copy.dcm and 03_1.2.3.dcm at"
+    ):
+        read_volume(tmp_path)
+
+
 def test_mixed_orientations_and_sizes_are_refused(tmp_path: Path, stored: np.ndarray) -> None:
     def turn(ds: FileDataset, n: int) -> None:
         ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if n == 3 else ds.ImageOrientationPatient
@@ -193,7 +203,10 @@ def test_damaged_and_missing_dicom_is_named(tmp_path: Path, stored: np.ndarray) 
     write_series(tmp_path / "cut", stored)
     file = tmp_path / "cut" / "03_1.2.3.dcm"
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(FileReadError, match=r"cut: DICOM that cannot be read"):
+    with pytest.raises(FileReadError, match=r"cut/03_1.2.3.dcm: DICOM that cannot be read"):
+        read_volume(tmp_path / "cut")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(FileReadError, match=r"cut/03_1.2.3.dcm: not DICOM, or cut off at its beginning"):
         read_volume(tmp_path / "cut")
     (tmp_path / "none").mkdir()
     with pytest.raises(FileReadError, match="no DICOM images in this folder"):

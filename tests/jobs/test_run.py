@@ -164,3 +164,16 @@ def test_a_cluster_s_workers_do_the_cases(jobs):
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         outcomes = run(jobs, Manner(scheduler=cluster.scheduler_address))
     assert [o.record["value"] for o in outcomes] == [0, 2, 4, 6]
+
+
+def test_a_folder_among_the_inputs_is_known_by_what_it_holds(tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    (folder / "1.dcm").write_text("1")
+    job = Job("one", partial(doubled, folder / "1.dcm", tmp_path / "log"), {"series": folder})
+    manner = kept(tmp_path)
+    assert not run([job], manner)[0].reused
+    assert run([job], manner)[0].reused
+    (folder / "2.dcm").write_text("2")
+    assert not run([job], manner)[0].reused
+    assert log(tmp_path) == ["1.dcm", "1.dcm"]

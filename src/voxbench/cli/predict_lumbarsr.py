@@ -18,6 +18,7 @@ def lumbarsr(
     method: str | None = None,
     weights: Path | None = None,
     sample: Many = None,
+    split: str | None = None,
     sequence: Many = None,
     observe: Many = None,
     source: Literal["auto", "native", "registered"] = "auto",
@@ -30,17 +31,20 @@ def lumbarsr(
     """Bring LumbarSR's clinical sequences to the micro-CT's 105 um; begun again, it goes on where it stopped.
 
     Args:
-        data: Folder holding RegisteredData/, and original_dicom/ with native volumes as NIfTI where there are any.
+        data: Folder holding RegisteredData/, and the scanner's own voxels as NIfTI where there are any: native/ as
+            prepare writes it, or original_dicom/ as simulate does.
         out: Folder for METHOD/Lumbar_XX/LumbarXX_SEQUENCE_METHOD.nii.gz.
         method: nearest, trilinear, bicubic (spline order 3), spline5 (spline order 5, published as lanczos), lanczos
             (windowed sinc), or fusion (all sequences of a sample together, blur calibrated on samples of the data that
             are not predicted); trilinear if not given. With --weights a name for the predictions [the network's].
         weights: Folder of a voxbench train lumbarsr: predict with this network (needs voxbench[learn]).
         sample: Samples, e.g. Lumbar_26; the reference test (26 to 30) if not given.
+        split: Samples of a split instead: seed-train, seed-phase-1, seed-phase-2, released-train, released-test.
         sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         observe: Sequences that a method which joins several may use; all that are there if not given.
         source: native: the scanner's voxels; registered: the volume on the target grid, read at the sequence's own
-            spacing; auto: native where it is there.
+            spacing; auto: native where it is there. With --weights of a network that was given a base, where that is
+            made from; auto: as in its training.
         confidence: Of fusion also write how much of each voxel the data fix, percent.
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
@@ -50,6 +54,7 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, line, prepare_resume
     from voxbench.challenges.lumbarsr.baseline import jobs as jobs_of
     from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, cases_of
+    from voxbench.challenges.lumbarsr.splits import samples_of
     from voxbench.cli.progress import lines
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
@@ -57,7 +62,7 @@ def lumbarsr(
 
     settings = LumbarsrPrediction(
         method=method or ("trilinear" if weights is None else _network(weights)),
-        samples=tuple(sample or OFFICIAL_SAMPLES),
+        samples=samples_of(sample, split, OFFICIAL_SAMPLES, needs_target=False),
         sequences=tuple(sequence or OFFICIAL_SEQUENCES),
         source=source,
         observe=tuple(observe or SEQUENCES),

@@ -87,3 +87,16 @@ def sha256(path: AnyPath) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise FileReadError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def sha256_of_folder(folder: AnyPath) -> str:
+    """The SHA-256 of what a folder holds: names and bytes of its files (those below it and hidden ones are left out).
+
+    Raises:
+        FileReadError: A file cannot be read.
+    """
+    files = sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(f"{path.name}\0{sha256(path)}\n".encode())
+    return whole.hexdigest()

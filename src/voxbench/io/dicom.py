@@ -17,6 +17,7 @@ from voxbench.types import AnyArray
 
 STEP_TOLERANCE = 0.02
 """Relative to the slice spacing: headers round their positions."""
+SAME_PLACE_MM = 1e-3
 SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 HEADER_ONLY = (
     "SeriesInstanceUID",
@@ -39,7 +40,7 @@ def read_dicom(path: AnyPath) -> RawImage:
         path: A folder that holds one series, or one file: then the series it belongs to, in its folder.
 
     Raises:
-        FileReadError: No DICOM images, several series in the folder, missing slices, or damaged pixel data.
+        FileReadError: No DICOM images, several series in the folder, slices missing or there twice, or a damaged file.
         DimensionError: Several images at one position (a time or echo series), or a single 2-D image such as a
             radiograph.
     """
@@ -50,8 +51,11 @@ def read_dicom(path: AnyPath) -> RawImage:
             raise FileReadError(f"{path}: a DICOM segmentation object; export it as .seg.nrrd or .nii.gz first")
         if _frames(headers[0]) > 1:
             return _multiframe(path, chosen)
-        slices = [_read(file) for file in chosen]
-    return _stacked(path, slices)
+    slices = []
+    for file in chosen:
+        with _named_failures(file):
+            slices.append(_read(file))
+    return _stacked(path, chosen, slices)
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -93,9 +97,12 @@ def _named_failures(path: Path) -> Iterator[None]:
 def _series(path: Path) -> tuple[list[Path], list[Any]]:
     """The files of the one series asked for, and their headers."""
     folder = path if path.is_dir() else require_file(path).parent
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and looks_like_dicom(file)]
-    with _named_failures(path):
-        headers = {file: _read(file, HEADER_ONLY) for file in files}
+    named = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    files = [file for file in named if looks_like_dicom(file)]
+    headers = {}
+    for file in files:
+        with _named_failures(file):
+            headers[file] = _read(file, HEADER_ONLY)
     images = {file: header for file, header in headers.items() if "Rows" in header}
     if not path.is_dir():
         if path not in images:
@@ -109,6 +116,10 @@ def _series(path: Path) -> tuple[list[Path], list[Any]]:
             f"{path}: no DICOM images in this folder ({len(files)} DICOM files)\n"
             "  name an image file, or a folder that holds the slices of one series"
         )
+    damaged = [file for file in named if file.suffix.lower() == ".dcm" and file not in headers]
+    if path.is_dir() and damaged:
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        raise FileReadError(f"{damaged[0]}{more}: not DICOM, or cut off at its beginning\n  copy the series again")
     _require_one_series(path, images)
     return list(images), list(images.values())
 
@@ -130,7 +141,7 @@ def _require_one_series(path: Path, images: dict[Path, Any]) -> None:
     )
 
 
-def _stacked(path: Path, slices: list[Any]) -> RawImage:
+def _stacked(path: Path, files: list[Path], slices: list[Any]) -> RawImage:
     """Slices of a classic series, in order along their normal."""
     if any("ImagePositionPatient" not in s or "ImageOrientationPatient" not in s for s in slices):
         raise DimensionError(f"{path}: images without a position in space (radiographs?); a volume cannot be built")
@@ -144,14 +155,33 @@ def _stacked(path: Path, slices: list[Any]) -> RawImage:
     positions = np.array([s.ImagePositionPatient for s in slices], dtype=np.float64)
     along = positions @ np.cross(row, column)
     order = np.argsort(along, kind="stable")
+    _require_one_each(path, along[order], [files[n] for n in order])
     step = _slice_step(path, along[order], positions[order], slices[0], np.cross(row, column))
     spacing = [float(v) for v in slices[0].PixelSpacing]
     lps = np.eye(4)
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = row * spacing[1], column * spacing[0], step
     lps[:3, 3] = positions[order[0]]
-    with _named_failures(path):
-        array = _values([slices[n] for n in order])
+    array = _values([files[n] for n in order], [slices[n] for n in order])
     return RawImage(path, f"DICOM series, {slices[0].get('Modality', '?')}", array, LPS_FROM_RAS @ lps)
+
+
+def _require_one_each(path: Path, along: np.ndarray, files: list[Path]) -> None:
+    """Refuse several images at one position, all in place order."""
+    new_place = np.concatenate([[True], np.diff(along) >= SAME_PLACE_MM])
+    images = np.bincount(np.cumsum(new_place))[1:]
+    if images.max() == 1:
+        return
+    if images.min() == images.max():
+        raise DimensionError(
+            f"{path}: {images[0]} images at each position: a series over time or echoes, not one volume\n"
+            "  put one time point in a folder of its own"
+        )
+    twice = np.flatnonzero(~new_place) - 1
+    named = [f"{files[n].name} and {files[n + 1].name} at {along[n]:.4g} mm" for n in twice[:5]]
+    raise FileReadError(
+        f"{path}: {int((images > 1).sum())} slices are there more than once: {'; '.join(named)}\n"
+        "  take the copies out of the folder"
+    )
 
 
 def _slice_step(path: Path, along: np.ndarray, positions: np.ndarray, first: Any, normal: np.ndarray) -> np.ndarray:
@@ -160,12 +190,6 @@ def _slice_step(path: Path, along: np.ndarray, positions: np.ndarray, first: Any
         return normal * float(first.get("SpacingBetweenSlices") or first.get("SliceThickness") or 1.0)
     steps = np.diff(along)
     spacing = float(np.median(steps))
-    if steps.min() < 1e-3:
-        times = len(along) / len(np.unique(along.round(3)))
-        raise DimensionError(
-            f"{path}: {times:.3g} images at each position: a series over time or echoes, not one volume\n"
-            "  put one time point in a folder of its own"
-        )
     uneven = np.flatnonzero(np.abs(steps - spacing) > STEP_TOLERANCE * spacing + 1e-3)
     if uneven.size:
         gaps = [f"{steps[n]:.4g} mm between {along[n]:.4g} and {along[n + 1]:.4g} mm" for n in uneven[:5]]
@@ -178,22 +202,40 @@ def _slice_step(path: Path, along: np.ndarray, positions: np.ndarray, first: Any
     return (positions[-1] - positions[0]) / (len(along) - 1)
 
 
-def _values(slices: list[Any]) -> np.ndarray:
+def _values(files: list[Path], slices: list[Any]) -> np.ndarray:
     """Rescaled values, [column, row, slice]."""
     if int(slices[0].get("SamplesPerPixel", 1)) != 1:
-        raise ValueError("colour images are not volumes of intensities")
-    rescale = [(float(s.get("RescaleSlope", 1.0)), float(s.get("RescaleIntercept", 0.0))) for s in slices]
-    stored = np.stack([s.pixel_array for s in slices])
-    if all(pair == (1.0, 0.0) for pair in rescale):
-        values = stored
-    elif all(v.is_integer() for pair in rescale for v in pair):
-        values = stored.astype(np.int64)
-        values *= np.array([int(a) for a, _ in rescale])[:, None, None]
-        values += np.array([int(b) for _, b in rescale])[:, None, None]
-        values = values.astype(_narrow(values))
+        raise FileReadError(f"{files[0]}: DICOM that cannot be read: colour images are not volumes of intensities")
+    planes = []
+    for file, slice_ in zip(files, slices, strict=True):
+        with _named_failures(file):
+            planes.append(_rescaled(slice_))
+    if any(plane.dtype.kind == "f" for plane in planes):
+        dtype = np.dtype(np.float32)
+    elif len({plane.dtype for plane in planes}) == 1 and planes[0].dtype != np.int64:
+        dtype = planes[0].dtype
     else:
-        values = np.stack([(s * a + b).astype(np.float32) for s, (a, b) in zip(stored, rescale, strict=True)])
-    return np.ascontiguousarray(values.transpose(2, 1, 0))
+        ends = np.array([[plane.min(), plane.max()] for plane in planes])
+        dtype = np.dtype(_narrow(ends))
+    # Written slice by slice: a micro-CT of a thousand slices is held once, and never in 64 bits.
+    values = np.empty((planes[0].shape[1], planes[0].shape[0], len(planes)), dtype)
+    for n, plane in enumerate(planes):
+        values[:, :, n] = plane.T
+    return values
+
+
+def _rescaled(slice_: Any) -> np.ndarray:
+    """The values of one slice, [row, column]: as stored, whole numbers, or float32."""
+    slope, intercept = float(slice_.get("RescaleSlope", 1.0)), float(slice_.get("RescaleIntercept", 0.0))
+    stored = slice_.pixel_array
+    slice_._pixel_array = None  # neither the decoded nor the stored pixels are looked at again
+    del slice_.PixelData
+    if (slope, intercept) == (1.0, 0.0):
+        return stored
+    if slope.is_integer() and intercept.is_integer():
+        whole = stored.astype(np.int64) * int(slope) + int(intercept)
+        return whole.astype(_narrow(whole))
+    return (stored * slope + intercept).astype(np.float32)
 
 
 def _narrow(values: AnyArray) -> type:

@@ -18,7 +18,8 @@ class Job:
     Attributes:
         key: How it is named in messages, and on disk.
         work: Does it; a ``functools.partial`` of a public function, so that another process can call it.
-        inputs: The files that decide the result, by the name they have in it; those that are missing may be named.
+        inputs: The files, or folders of files, that decide the result, by the name they have in it; those that are
+            missing may be named.
         settings: Whatever else decides the result, in values that JSON holds.
     """
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import read_json, sha256, write_json
+from voxbench.io.atomic import sha256_of_folder
 from voxbench.jobs.job import Job, Outcome
 
 FOLDER = "cases"
@@ -97,6 +98,8 @@ def fingerprint(job: Job, inputs: Mapping[str, str | None]) -> str:
 
 def _hash(path: Path) -> str | None:
     try:
+        if path.is_dir():
+            return sha256_of_folder(path)
         return sha256(path) if path.is_file() else None
     except (FileReadError, OSError):
         return None

@@ -2,10 +2,13 @@
 
 Conventions, for all of it:
 
-* The distance of a voxel is that of its centre to the nearest voxel centre outside the phase; the diameter of a sphere
-  is twice that, with no half-voxel correction. A plate n voxels thick has thickness n (n even) or n + 1 (n odd). A
-  ball or a rod around a voxel centre has twice its radius within 0.7 voxels (large ones 0.1). One that lies between
-  voxel centres loses about twice the way from its middle to the nearest of them: up to 1.73 voxels (ball), 1.41 (rod).
+* Spheres of sphere fitting lie around voxel centres, and around points half a voxel away from those that no neighbour
+  exceeds. A sphere ends at the nearest voxel centres outside the phase; if all of these lie straight ahead and straight
+  behind along one axis it ends at the faces before them, so that a plate of n voxels has thickness n.
+* Measured with the diameter drawn from 4 to 20 voxels, any place and direction: mean thickness of a ball is 0.9 voxels
+  too small to 0.2 too large, of a rod 0.8 to 0.9, of a plate along the axes 1 to 1. One in another direction is 0.6 too
+  thick on average, 1.3 at worst: the widest spheres find the places where the voxels outside stand back.
+* The distance variants take the way to the nearest voxel centre outside, with no half-voxel correction.
 * Outside the region of interest nothing belongs to a phase: spheres end at its border. The border of the *image* is no
   surface: what reaches it is taken to go on.
 * Voxels are isotropic; all lengths are mm.
@@ -124,9 +127,17 @@ def bone_morphometry(
 def local_thickness(phase: Mask) -> Float32[np.ndarray, "i j k"]:
     """Diameter in voxels of the largest sphere that fits in the phase and holds the voxel; 0 outside the phase.
 
-    Spheres lie around voxel centres and hold no centre of a voxel outside the phase; a voxel is held when its centre
-    lies inside. Exact: every such sphere is accounted for. Needs 7 bytes per voxel besides the mask and the list of
-    spheres (12 bytes each, one for some of the phase's voxels); 9 where spheres are wider than 511 voxels.
+    The spheres: around every voxel centre of the phase; and, of the 26 points half a voxel or its diagonals away from a
+    voxel none of whose neighbours is farther from the outside, around those whose sphere is larger than the spheres of
+    the 2, 4 or 8 voxels beside the point. Each is the largest that holds no centre of a voxel outside the phase, with
+    two refinements where the nearest of these centres tell of flat surfaces. If all of them lie straight ahead and
+    straight behind along one axis, the sphere ends at the faces before them, half a voxel nearer. Between voxels, if
+    they lie in pairs half a voxel to both sides of a plane, the way to them is taken along that plane. So no sphere is
+    larger than by the voxel-centre rule: all lie inside the phase.
+
+    A voxel is held when its centre lies inside. Exact: every such sphere is accounted for. Needs 7 bytes per voxel
+    besides the mask and the list of spheres (16 to 32 bytes each, one for some of the phase's voxels); 9 where spheres
+    are wider than 251 voxels.
 
     Args:
         phase: True inside.

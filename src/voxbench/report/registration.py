@@ -136,7 +136,7 @@ def _drawn(cuts: _Cuts, title: str) -> bytes:
     for column, (heading, paint) in enumerate(columns):
         for row, plane in enumerate(PLANES):
             axes = figure.add_subplot(spec[row, column])
-            _frame(axes, plane, cuts.box)
+            frame(axes, plane, cuts.box)
             paint(axes, row)
             if row == 0:
                 axes.set_title(heading, color=INK, fontsize=9.5, pad=5, parse_math=False)
@@ -144,7 +144,7 @@ def _drawn(cuts: _Cuts, title: str) -> bytes:
                 middle = axes.get_position().y0 + axes.get_position().height / 2
                 label = f"{plane.name}, {cuts.box.cut_text(plane)}"
                 figure.text(0.2 / wide, middle, label, color=INK, fontsize=9.5, rotation=90, ha="center", va="center")
-    _scale_bar(figure.axes[0], cuts.box)
+    scale_bar(figure.axes[0], cuts.box)
     _colour_bar(figure, cuts)
     figure.text(0.4 / wide, 1 - 0.12 / tall, title, color=INK, fontsize=12, va="top", parse_math=False)
     picture = streams.BytesIO()
@@ -172,7 +172,7 @@ def _fold_heading(cuts: _Cuts) -> str:
     return f"Jacobian, {cuts.folded} folded ({100 * cuts.folded / cuts.voxels:.2g} %)"
 
 
-def _frame(axes: Axes, plane: Plane, box: Box) -> None:
+def frame(axes: Axes, plane: Plane, box: Box) -> None:
     """An empty panel with the patient's directions at its edges."""
     from matplotlib.patheffects import withStroke
 
@@ -253,7 +253,7 @@ def _jacobian_norm(cuts: _Cuts) -> LogNorm:
     return LogNorm(1 / cuts.strongest, cuts.strongest)
 
 
-def _scale_bar(axes: Axes, box: Box) -> None:
+def scale_bar(axes: Axes, box: Box) -> None:
     """A length to measure by, at the lower right of a panel."""
     length = next((n for n in (100, 50, 20, 10, 5, 2) if n <= box.size(PLANES[0])[0] / 3), 1)
     x, y = box.grid(PLANES[0]).shape[0] * 0.97, box.grid(PLANES[0]).shape[1] * 0.965

@@ -148,7 +148,10 @@ def scan(volume: Volume, protocol: Protocol, rng: np.random.Generator | None, pl
 def registered(native: Volume, onto: Grid) -> Volume:
     """A clinical sequence as the challenge hands it out: linear on the micro-CT's grid, int16, -1024 beyond."""
     on = resample(native, onto=onto, interpolation="linear", outside=PADDING_HU)
-    return Volume(np.rint(on.array).astype(np.int16), onto)
+    whole = np.empty(onto.shape, np.int16)
+    for plane, values in zip(whole, on.array, strict=True):
+        plane[...] = np.rint(values)
+    return Volume(whole, onto)
 
 
 def noise_texture(grid: Grid, kernel: Kernel, rng: np.random.Generator) -> FloatImage:

@@ -108,5 +108,5 @@ def test_bad_requests_get_one_message(data, voxbench):
     code, _, err = voxbench(*words(data, "srcnn", "--steps", "3"))
     assert code == 2
     assert "--warm-up must be below --steps" in err
-    code, _, err = voxbench(*words(data, "srcnn", "--steps", "6", "--batch", "3", "--accumulate", "2"))
-    assert code == 2
+    code, _, err = voxbench(*words(data, "srcnn", "--steps", "6", "--accumulate", "3"))
+    assert (code, "--batch must be a multiple of --accumulate; got 2 and 3" in err) == (2, True)

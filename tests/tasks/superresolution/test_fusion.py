@@ -87,10 +87,13 @@ def test_a_banded_matrix_is_the_matrix(axis, rows):
     shape = [5, 6, 7]
     shape[axis] = 80
     array = rng.standard_normal(shape).astype(np.float32)
-    dense = np.moveaxis(np.tensordot(matrix, array, (1, axis)), 0, axis)
+    dense = np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, array, (1, axis)), 0, axis))
     np.testing.assert_allclose(Banded.of(matrix).along(array, axis), dense, atol=1e-5)
     back = np.moveaxis(np.tensordot(matrix.T, dense, (1, axis)), 0, axis)
-    np.testing.assert_allclose(Banded.of(matrix).along(dense, axis, transposed=True), back, atol=1e-4)
+    start = rng.standard_normal(shape).astype(np.float32)
+    found = Banded.of(matrix).back(dense.astype(np.float32), axis, start.copy())
+    np.testing.assert_allclose(found, start + back, atol=1e-4)
+    np.testing.assert_allclose(Banded.of(matrix).back(dense.astype(np.float32), axis), back, atol=1e-4)
 
 
 def test_seeing_and_its_adjoint_are_adjoint(scanned):

@@ -16,6 +16,10 @@ SEQUENCES = tuple(
     for kernel in ("S", "B")
 )
 """In-plane spacing and slice thickness in um, kernel (soft, bone). The seed of the challenge has the soft ones only."""
+SEED_SEQUENCES = tuple(sequence for sequence in SEQUENCES if sequence.endswith("S"))
+"""What the first page of the challenge hands out; the released data have the bone kernel, too."""
+FIELDS_OF_VIEW = ("195X", "586X")
+"""How the sequences of each field of view begin."""
 OFFICIAL_SEQUENCES = ("195X_195Y_1000Z_S", "586X_586Y_1000Z_S")
 """What the organisers' evaluation scores by default."""
 OFFICIAL_SAMPLES = tuple(f"Lumbar_{number:02d}" for number in range(26, 31))
@@ -79,8 +83,17 @@ class Case:
         return folder / f"{self._prefix}_ClinicalCT_{self.sequence}_registered.nii.gz"
 
     def native(self, root: Path) -> Path:
-        """The clinical sequence on the scanner's grid, NIfTI in the micro-CT's world, where DICOM has it."""
-        return root / "original_dicom" / self.sample / "clinical_ct" / self.sequence / f"{self.sequence}.nii.gz"
+        """The clinical sequence on the scanner's grid, NIfTI in the micro-CT's world.
+
+        Where ``prepare`` put it if it is there; else where ``simulate`` puts it, in the place of the DICOM series.
+        """
+        prepared = self.prepared_native(root)
+        folder = root / "original_dicom" / self.sample / "clinical_ct"
+        return prepared if prepared.is_file() else folder / self.sequence / f"{self.sequence}.nii.gz"
+
+    def prepared_native(self, root: Path) -> Path:
+        """Where ``prepare`` puts the sequence's own voxels; never a file that is not registered."""
+        return root / "native" / self.sample / f"{self._prefix}_ClinicalCT_{self.sequence}_native.nii.gz"
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -89,9 +102,19 @@ class Case:
         return int(x[:-1]) / 1000, int(y[:-1]) / 1000, int(z[:-1]) / 1000
 
     @property
+    def field_of_view(self) -> str:
+        """Which scan the sequence was made from: ``195X`` or ``586X``."""
+        return self.sequence[:4]
+
+    @property
     def kernel(self) -> str:
         """``S`` (soft) or ``B`` (bone)."""
         return self.sequence[-1]
+
+    @property
+    def twin(self) -> Case:
+        """The same field of view and slices behind the other kernel."""
+        return Case(self.sample, self.sequence[:-1] + ("B" if self.kernel == "S" else "S"))
 
     def prediction(self, root: Path, method: str) -> Path:
         """A method's volume below the predictions' folder."""

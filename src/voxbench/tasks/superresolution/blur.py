@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from voxbench import _core
 from voxbench.errors import InputError
 
 FINE = 16
 """Steps per voxel at which a profile is tabulated."""
-CHUNK = 64
-"""Rows of a banded matrix multiplied together as one dense block."""
+LEAST_WEIGHT = 1e-7
+"""Weights up to this are left out of a band."""
 SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 
 AxisMatrix = Float32[np.ndarray, "m n"]
@@ -116,56 +117,55 @@ def axis_matrix(blur: AxisBlur, positions: Float64[np.ndarray, " m"], count: int
 
 @dataclass(frozen=True, eq=False)
 class Banded:
-    """A banded matrix as dense blocks of some rows and the columns they touch.
+    """A banded matrix, of each row the columns that are not zero, and the same of its transposed.
 
     Attributes:
         shape: Rows, columns.
-        blocks: First row, first column, dense part.
+        first: First column of each row, int32.
+        weights: Of the columns from there on, float32, (rows, width).
+        transposed: ``first`` and ``weights`` of the transposed matrix.
     """
 
     shape: tuple[int, int]
-    blocks: tuple[tuple[int, int, np.ndarray], ...]
+    first: np.ndarray
+    weights: np.ndarray
+    transposed: tuple[np.ndarray, np.ndarray]
 
     @staticmethod
-    def of(matrix: AxisMatrix) -> Banded:
-        """Cut a matrix into blocks, leaving out the zeros outside its band."""
-        blocks = []
-        for first in range(0, matrix.shape[0], CHUNK):
-            rows = matrix[first : first + CHUNK]
-            used = np.flatnonzero(np.abs(rows).max(axis=0) > 1e-7)
-            low, high = int(used[0]), int(used[-1]) + 1
-            blocks.append((first, low, np.ascontiguousarray(rows[:, low:high])))
-        return Banded((matrix.shape[0], matrix.shape[1]), tuple(blocks))
+    def of(matrix: np.ndarray) -> Banded:
+        """Leave out the zeros outside the band."""
+        first, weights = _band(matrix)
+        return Banded((matrix.shape[0], matrix.shape[1]), first, weights, _band(matrix.T))
 
-    def along(self, array: np.ndarray, axis: int, transposed: bool = False) -> np.ndarray:
-        """Multiply along one axis of a volume (with the transpose, if so asked)."""
-        size = list(array.shape)
-        size[axis] = self.shape[1] if transposed else self.shape[0]
-        if len(self.blocks) == 1 and self.blocks[0][2].shape == self.shape:
-            matrix = self.blocks[0][2]
-            return _times(matrix.T if transposed else matrix, array, axis)
-        out = np.zeros(size, dtype=array.dtype)
-        for row, column, block in self.blocks:
-            rows = _span(axis, row, block.shape[0])
-            columns = _span(axis, column, block.shape[1])
-            if transposed:
-                out[columns] += _times(block.T, array[rows], axis)
-            else:
-                out[rows] = _times(block, array[columns], axis)
+    def along(self, array: np.ndarray, axis: int) -> np.ndarray:
+        """Multiply along one axis of a float32 volume."""
+        out = _resized(array, axis, self.shape[0])
+        _core.band_along(array, axis, self.first, self.weights, out, False)
+        return out
+
+    def back(self, array: np.ndarray, axis: int, onto: np.ndarray | None = None) -> np.ndarray:
+        """Multiply with the transposed along one axis; with ``onto`` the product is added to it."""
+        add = onto is not None
+        out = _resized(array, axis, self.shape[1]) if onto is None else onto
+        if axis == 2:
+            _core.band_spread(array, self.first, self.weights, out, add)
+        else:
+            _core.band_along(array, axis, *self.transposed, out, add)
         return out
 
 
-def _span(axis: int, first: int, count: int) -> tuple[slice, ...]:
-    """Index of a range along one axis."""
-    return tuple(slice(first, first + count) if a == axis else slice(None) for a in range(3))
+def _band(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    used = np.abs(matrix) > LEAST_WEIGHT
+    columns = matrix.shape[1]
+    low = used.argmax(axis=1)
+    high = np.where(used.any(axis=1), columns - used[:, ::-1].argmax(axis=1), 1)
+    width = int((high - low).max())
+    first = np.minimum(low, columns - width)
+    weights = np.take_along_axis(matrix, first[:, None] + np.arange(width), axis=1)
+    return first.astype(np.int32), np.ascontiguousarray(weights, dtype=np.float32)
 
 
-def _times(matrix: np.ndarray, array: np.ndarray, axis: int) -> np.ndarray:
-    """A small dense matrix times a volume along one axis."""
-    matrix = matrix.astype(array.dtype, copy=False)
-    if axis == 2:
-        flat = np.ascontiguousarray(array).reshape(-1, array.shape[2])
-        return (flat @ matrix.T).reshape(*array.shape[:2], -1)
-    if axis == 1:
-        return np.matmul(matrix, array)
-    return (matrix @ np.ascontiguousarray(array).reshape(array.shape[0], -1)).reshape(-1, *array.shape[1:])
+def _resized(array: np.ndarray, axis: int, count: int) -> np.ndarray:
+    size = list(array.shape)
+    size[axis] = count
+    return np.empty(size, np.float32)

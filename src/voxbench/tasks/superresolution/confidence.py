@@ -43,7 +43,7 @@ def leverage(problem: Problem, volume: np.ndarray, start: tuple[int, int, int], 
         signs = probe(problem.shape, start, index)
         seen = np.zeros_like(volume)
         for observation in problem.observations:
-            seen += observation.normal(signs)
+            observation.add_normal(signs, seen)
         total += signs * conjugate_gradients(problem, seen, curvature, steps)
     smooth = gaussian_filter(total / np.float32(probes), WINDOW, mode="nearest")
     return np.clip(smooth, 0, 1)

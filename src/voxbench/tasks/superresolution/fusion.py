@@ -20,7 +20,7 @@ AIR_BELOW = -400.0
 """HU of the smooth mean below which there is air."""
 TRIAL = 64
 """Side, in voxels, of the box on which noise is measured."""
-BYTES_PER_VOXEL = 72
+BYTES_PER_VOXEL = 56
 """Working memory of the solver."""
 
 

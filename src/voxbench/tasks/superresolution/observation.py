@@ -112,11 +112,17 @@ class Separable:
             volume = self.matrices[axis].along(volume, axis)
         return volume
 
-    def adjoint(self, samples: np.ndarray) -> np.ndarray:
-        """Apply the transposed map, for which the products (forward x, y) and (x, adjoint y) are equal."""
-        for axis in reversed(self.order):
-            samples = self.matrices[axis].along(samples, axis, transposed=True)
-        return samples
+    def adjoint(self, samples: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
+        """Apply the transposed map, for which the products (forward x, y) and (x, adjoint y) are equal.
+
+        Args:
+            samples: float32.
+            onto: The result is added to this volume, if there is one.
+        """
+        *others, last = reversed(self.order)
+        for axis in others:
+            samples = self.matrices[axis].back(samples, axis)
+        return self.matrices[last].back(samples, last, onto)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,9 +139,9 @@ class LocalObservation:
     values: np.ndarray
     weight: np.ndarray
 
-    def normal(self, volume: np.ndarray) -> np.ndarray:
-        """A' W A x."""
-        return self.operator.adjoint(self.weight * self.operator.forward(volume))
+    def add_normal(self, volume: np.ndarray, onto: np.ndarray) -> None:
+        """Add A' W A x to a volume."""
+        self.operator.adjoint(self.weight * self.operator.forward(volume), onto)
 
 
 def observe(volume: Volume, onto: Grid, blur: SequenceBlur, noise: float) -> Observation:

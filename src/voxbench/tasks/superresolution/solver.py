@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from voxbench import _core
 from voxbench.tasks.superresolution.observation import LocalObservation
 
 AIR_HU = -1024.0
@@ -27,11 +28,13 @@ class Prior:
 
     def value(self, volume: np.ndarray) -> float:
         """The penalty."""
-        return float(np.sum(_length(volume, self.knee) - self.knee, dtype=np.float64) / self.scale)
+        return _core.edge_penalty(volume, self.knee, self.scale, None)
 
     def curvature(self, volume: np.ndarray) -> np.ndarray:
         """Weight per voxel of the quadratic that touches the penalty from above at this volume."""
-        return 1 / (self.scale * _length(volume, self.knee))
+        out = np.empty_like(volume)
+        _core.edge_penalty(volume, self.knee, self.scale, out)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,8 @@ class Problem:
         total, cover = np.zeros(self.shape, np.float32), np.zeros(self.shape, np.float32)
         for seen in self.observations:
             weight = np.broadcast_to(seen.weight, seen.values.shape)
-            total += seen.operator.adjoint(weight * (seen.values - np.float32(AIR_HU)))
-            cover += seen.operator.adjoint(np.ascontiguousarray(weight))
+            seen.operator.adjoint(weight * (seen.values - np.float32(AIR_HU)), total)
+            seen.operator.adjoint(np.ascontiguousarray(weight), cover)
         least = 1e-3 * max(float(cover.max()), 1e-30)
         return np.maximum(np.maximum(total / np.maximum(cover, least), 0) + np.float32(AIR_HU), self.floor)
 
@@ -92,70 +95,41 @@ class Problem:
         """Of the objective (the quadratic above the prior has the prior's own gradient where it touches)."""
         out = prior_normal(volume, curvature)
         for seen, residual in zip(self.observations, residuals, strict=True):
-            out += seen.operator.adjoint(seen.weight * residual)
+            seen.operator.adjoint(seen.weight * residual, out)
         return out
 
     def normal(self, volume: np.ndarray, curvature: np.ndarray) -> np.ndarray:
         """A' W A x + D' C D x."""
         out = prior_normal(volume, curvature)
         for seen in self.observations:
-            out += seen.normal(volume)
+            seen.add_normal(volume, out)
         return out
-
-
-def _length(volume: np.ndarray, knee: float) -> np.ndarray:
-    """sqrt(|forward differences|^2 + knee^2) at every voxel; differences across the border are 0."""
-    square = np.full(volume.shape, knee**2, volume.dtype)
-    for axis in range(3):
-        low, _ = _neighbours(axis)
-        square[low] += np.diff(volume, axis=axis) ** 2
-    return np.sqrt(square, out=square)
-
-
-def _neighbours(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Index of all voxels but the last, and of all but the first, along an axis."""
-    low = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-    high = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-    return low, high
 
 
 def prior_normal(volume: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """D' C D x with forward differences D and a weight C per voxel."""
-    out = np.zeros_like(volume)
-    for axis in range(3):
-        low, high = _neighbours(axis)
-        flow = np.diff(volume, axis=axis)
-        flow *= curvature[low]
-        out[high] += flow
-        out[low] -= flow
+    out = np.empty_like(volume)
+    _core.edge_normal(volume, curvature, out)
     return out
 
 
 def conjugate_gradients(problem: Problem, right: np.ndarray, curvature: np.ndarray, count: int) -> np.ndarray:
     """Some steps towards H d = right, H = A' W A + D' C D, from 0; where ``right`` is 0 now, d stays 0."""
-    free = right != 0
+    held = (right == 0).view(np.uint8)
     found, left = np.zeros_like(right), right.copy()
-    along, square = left.copy(), _dot(left, left)
+    along, square = left.copy(), _core.inner_product(left, left)
     for _ in range(count):
         if square <= 0:
             break
         mapped = problem.normal(along, curvature)
-        mapped *= free
-        bend = _dot(along, mapped)
+        bend = _core.inner_product(along, mapped)
         if bend <= 0:
             break
-        length = np.float32(square / bend)
-        found += length * along
-        left -= length * mapped
-        before, square = square, _dot(left, left)
+        before = square
+        square = _core.conjugate_step(before / bend, along, mapped, held, found, left)
         along *= np.float32(square / before)
         along += left
     return found
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> float:
-    """Inner product; NumPy's pairwise float32 sum per row is enough, the rest in double."""
-    return float(np.sum(np.einsum("ijk,ijk->ij", a, b), dtype=np.float64))
 
 
 def descend(

@@ -1,0 +1,10 @@
+"""voxbench prepare: from what scanners wrote to a challenge's layout."""
+
+from __future__ import annotations
+
+import cyclopts
+
+from voxbench.cli.prepare_lumbarsr import lumbarsr
+
+app = cyclopts.App(name="prepare", help="Bring scanners' files into a challenge's layout.")
+app.command(lumbarsr, name="lumbarsr")
