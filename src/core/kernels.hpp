@@ -96,7 +96,7 @@ bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const
                   long limit, long count, int64_t* counts, int64_t* boxes);
 
 // thickness.cpp; below 0 where there is not enough memory
-long local_thickness(float* squared, const long* n);
+long local_thickness(float* squared, const long* n, bool between);
 
 // fusion.cpp
 void band_along(const float* x, const long* n, int axis, const int32_t* first, const float* w, long m, long width,
