@@ -220,7 +220,7 @@ def write(options: argparse.Namespace, rows: list[dict], shapes: dict[str, dict[
         "runs, in brackets what it held before them. porespy takes whole radii; localthickness spreads distances by "
         "dilation, an approximation; both give radii, doubled here. Their definitions differ, so do the means.",
         "",
-        f"Mean thickness minus the true one, voxels; shapes *anywhere* are {DRAWN} of each kind, of random width, place "
+        f"Mean thickness minus the true one, voxels; shapes *anywhere* are {DRAWN} of a kind, of random width, place "
         "and direction; rods and plates are looked at in the middle:",
         "",
         "| shape | " + " | ".join(shapes) + " |",
