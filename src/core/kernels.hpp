@@ -114,6 +114,7 @@ bool view_gradient(const void* volume, int bytes, const long* n, const double* v
 
 // silhouette.cpp
 void silhouette(const double* pixels, const int32_t* faces, long m, long rows, long cols, uint8_t* mask);
+
 // fusion.cpp
 void band_along(const float* x, const long* n, int axis, const int32_t* first, const float* w, long m, long width,
                 float* out, bool add);
