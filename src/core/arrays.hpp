@@ -111,4 +111,5 @@ void bind_image(nb::module_& m);
 void bind_mesh(nb::module_& m);
 void bind_surface(nb::module_& m);
 void bind_thickness(nb::module_& m);
+void bind_projection(nb::module_& m);
 void bind_fusion(nb::module_& m);

@@ -98,6 +98,23 @@ bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const
 // thickness.cpp; below 0 where there is not enough memory
 long local_thickness(float* squared, const long* n, bool between);
 
+// projection.cpp; views in voxels, spacing in mm; false where there is not enough memory
+bool project_columns(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,
+                     long cols, float* out);
+bool backproject_columns(const float* image, const long* n, const double* view, const double* spacing, long rows,
+                         long cols, float* volume);
+
+// rays.cpp
+void project_rays(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,
+                  long cols, int exact, float* out);
+bool backproject_rays(const float* image, const long* n, const double* view, const double* spacing, long rows, long cols,
+                      int exact, float* volume);
+bool view_gradient(const void* volume, int bytes, const long* n, const double* view, const double* spacing,
+                   const float* image, long rows, long cols, double* out);
+
+// silhouette.cpp
+void silhouette(const double* pixels, const int32_t* faces, long m, long rows, long cols, uint8_t* mask);
+
 // fusion.cpp
 void band_along(const float* x, const long* n, int axis, const int32_t* first, const float* w, long m, long width,
                 float* out, bool add);

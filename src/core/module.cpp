@@ -50,5 +50,6 @@ NB_MODULE(_core, m) {
   bind_mesh(m);
   bind_surface(m);
   bind_thickness(m);
+  bind_projection(m);
   bind_fusion(m);
 }

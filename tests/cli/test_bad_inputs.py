@@ -48,6 +48,11 @@ def images() -> None:
     coarse = GRID.with_spacing((2.0, 2.0, 2.0))
     write_labels("coarse_mask.nii.gz", LabelMap(np.ones(coarse.shape, np.uint8), coarse))
     write_displacement("u.nii.gz", DisplacementField.zeros(GRID))
+    write_volume("hu.nii.gz", Volume((400 * noise).astype(np.int16), GRID))
+    save("hu_m.nii.gz", (400 * noise).astype(np.int16), np.diag([1e-3, 1e-3, 1e-3, 1]))
+    save("hu_um.nii.gz", (400 * noise).astype(np.int16), np.diag([1e3, 1e3, 1e3, 1]))
+    text("metres.yaml", "DSD: 2\nDSO: 1\nnDetector: [8, 8]\ndDetector: [4, 4]\nnVoxel: [8, 8, 8]\ndVoxel: [1, 1, 1]\n")
+    text("no_dso.yaml", "DSD: 2000\nnDetector: [8, 8]\ndDetector: [4, 4]\nnVoxel: [8, 8, 8]\ndVoxel: [1, 1, 1]\n")
     for name, share in (("cut.nii.gz", 0.6), ("cut.nii", 0.6)):
         whole = Path(name.replace("cut", "good")).read_bytes()
         Path(name).write_bytes(whole[: int(share * len(whole))])
@@ -224,6 +229,27 @@ warp: 5-D of two components    | WARP --through itk2.nii.gz                | 1 |
 warp: unknown interpolation    | WARP --through u.nii.gz --interpolation cubicc | 2 | cubicc ~ Choose from ~ "cubic"
 warp: contradictory options    | WARP --through u.nii.gz --labels --interpolation cubic | 2 | --labels takes the nearest voxel ~ cubic
 warp: out is there             | warp good.nii.gz --onto good.nii.gz --through u.nii.gz --out labels.nii.gz | 1 | labels.nii.gz: exists already ~ --force
+project: equal angles          | PROJECT --views 0,90,0                    | 2 | --views 0,90,0: 0 and 0 degrees are one and the same view
+project: angles a turn apart   | PROJECT --views 10,370                    | 2 | 370 and 10 degrees are one and the same view
+project: angles are no numbers | PROJECT --views 0,front                   | 2 | --views: degrees joined by commas ~ got 'front'
+project: a tilted gantry       | PROJECT --views 0/10                      | 2 | --views: ~ got '0/10'
+project: unknown geometry      | PROJECT --geometry ssr                    | 2 | --geometry ssr: not one of ssrkd-consistent
+project: geometry in metres    | PROJECT --geometry metres.yaml            | 1 | metres.yaml: source to detector: 2 mm is implausible ~ metres: give mm, 2000
+project: geometry lacks a key  | PROJECT --geometry no_dso.yaml            | 1 | no_dso.yaml: DSO: missing
+project: geometry is no YAML   | PROJECT --geometry cut.nii.gz             | 1 | cut.nii.gz: cannot be read: not text
+project: no views in a JSON    | PROJECT --geometry config.json            | 1 | config.json: holds no views
+project: views for a JSON      | PROJECT --geometry config.json --views 0  | 2 | --views, --frame, --isocentre: a JSON of views
+project: CT in metres          | project hu_m.nii.gz --out out             | 1 | hu_m.nii.gz: the CT is 0.012 mm long ~ in metres? it must be in mm
+project: CT in micrometres     | project hu_um.nii.gz --out out            | 1 | hu_um.nii.gz: the CT is 1.2e+04 mm long ~ in micrometres? it must be in mm
+project: no bone               | PROJECT --bone-hu 5000                    | 1 | hu.nii.gz: no bone: no voxel reaches 5000 HU ~ --bone-hu
+project: no bone in view       | PROJECT --isocentre 0 0 900               | 1 | view 0: no bone in view ~ check the isocentre
+project: source within         | PROJECT --isocentre 0 -1731.7 8 --views 0 --bone-hu 0  | 1 | the X-ray source lies inside the volume
+project: a label map           | project empty_mask.nii.gz --out out       | 1 | empty_mask.nii.gz: every voxel is 0
+project: truncated             | project cut.nii.gz --out out              | 1 | cut.nii.gz: truncated
+project: no photons            | PROJECT --photons 0                       | 2 | --photons: at least 1 per pixel; got 0
+project: negative seed         | PROJECT --seed -3                         | 2 | --seed: 0 or above; got -3
+project: bones are no mesh     | PROJECT --bones note.docx                 | 1 | note.docx: ~ mesh
+project: out is not empty      | project hu.nii.gz --out full              | 1 | full: exists already and is not empty ~ --force
 predict: no data set           | predict lumir25 --data nowhere --out out  | 1 | nowhere/LUMIR25_dataset.json: cannot be read
 predict: bad JSON              | predict lumir25 --data lumir --dataset-json broken.json --out out | 1 | broken.json: not JSON: ~ line 2
 predict: unknown method        | predict lumir25 --data lumir --out out --method magic | 2 | --method magic ~ 'deformable'
@@ -316,6 +342,18 @@ simulate: two axes             | simulate lumir25 --out out --size 40x40   | 2 |
 simulate: negative seed        | simulate lumir25 --out out --seed -1      | 2 | --seed: ~ got -1
 simulate: out is a file        | simulate lumir25 --out note.docx          | 1 | note.docx: is a file
 simulate: out is something else | simulate lumir25 --out full --force      | 1 | full: ~ not a simulated data set
+knees: no cases                | simulate ssrkd --out out --cases 0       | 2 | --cases: ~ 1, got 0
+knees: odd size                | simulate ssrkd --out out --size 63       | 2 | --size: ~ even ~ got 63
+knees: too small               | simulate ssrkd --out out --size 8        | 2 | --size: ~ 32, got 8
+knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'formulas' ~ got aliens
+knees: not installed           | simulate ssrkd --out out --shapes articulated | 1 | articulated-ssm is not installed ~ states no licence
+knees: negative noise          | simulate ssrkd --out out --noise-hu -3   | 2 | --noise-hu: ~ got -3
+knees: no views                | simulate ssrkd --out out --views front   | 2 | --views: degrees joined by commas ~ got front
+knees: views backwards         | simulate ssrkd --out out --views 90:0:10 | 2 | --views: ~ first:last:step ~ got 90:0:10
+knees: unknown geometry        | simulate ssrkd --out out --geometry mine | 2 | --geometry: ~ 'consistent' or 'released' ~ got mine
+knees: --jobs 0                | simulate ssrkd --out out --jobs 0        | 2 | --jobs must be at least 1; got 0
+knees: out is a file           | simulate ssrkd --out note.docx           | 1 | note.docx: is a file
+knees: out is something else   | simulate ssrkd --out full --force        | 1 | full: ~ not a simulated data set
 samples: unknown name          | samples mni151                            | 2 | 'mni151' ~ mni152
 samples: a file in the way     | samples mni152 --dir note.docx            | 1 | note.docx: ~ is a file ~ --dir
 check: no folder               | check                                     | 2 | FOLDER requires an argument
@@ -334,7 +372,7 @@ summary: out is no table       | summary scans --out out.xlsx              | 2 |
 unknown verb                   | evalute                                   | 2 | evalute ~ evaluate
 """
 SHORT = {"REGISTER": REGISTER, "WARP": WARP, "LUMIR": LUMIR, "SSRKD": SSRKD, "LUMBAR": LUMBAR, "SUBMIT": SUBMIT}
-SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ}
+SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ, "PROJECT": "project hu.nii.gz --out out"}
 
 
 def rows() -> list:

@@ -20,6 +20,7 @@ VERBS = {
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
     "prepare": "Bring scanners' files into a challenge's layout.",
     "upscale": "Bring a CT to a finer grid.",
+    "project": "Make radiographs of a CT.",
     "train": "Train a network on a challenge's data (needs voxbench[learn]).",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",

@@ -8,8 +8,10 @@ from voxbench.io.describe_mesh import MeshDescription, describe_mesh, is_mesh_na
 from voxbench.io.displacements import read_displacement, write_displacement
 from voxbench.io.meshes import read_mesh, write_mesh
 from voxbench.io.points import read_points
+from voxbench.io.radiographs import RadiographFile, read_radiograph, write_radiograph_dicom, write_radiograph_png
 from voxbench.io.read import read_grid, read_labels, read_volume, require_writable_name, write_labels, write_volume
 from voxbench.io.tables import read_json, to_json, write_json, write_table
+from voxbench.io.views import read_views, write_views
 
 __all__ = [
     "CONVENTIONS",
@@ -17,6 +19,7 @@ __all__ = [
     "Description",
     "FieldDescription",
     "MeshDescription",
+    "RadiographFile",
     "atomic",
     "describe",
     "describe_field",
@@ -29,6 +32,8 @@ __all__ = [
     "read_labels",
     "read_mesh",
     "read_points",
+    "read_radiograph",
+    "read_views",
     "read_volume",
     "require_writable_name",
     "sha256",
@@ -38,6 +43,9 @@ __all__ = [
     "write_json",
     "write_labels",
     "write_mesh",
+    "write_radiograph_dicom",
+    "write_radiograph_png",
     "write_table",
+    "write_views",
     "write_volume",
 ]

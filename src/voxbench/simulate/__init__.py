@@ -3,6 +3,7 @@
 from voxbench.simulate.deformations import NEARBY, Diffeomorphism, Pose, random_affine, random_diffeomorphism
 from voxbench.simulate.mri import ORDINARY, PERFECT, Contrast, ContrastName, Scanner, contrast, render
 from voxbench.simulate.phantoms.brain import BRAIN_NAMES, brain_phantom
+from voxbench.simulate.radiograph import PhotonNoise, RelativeNoise, attenuation, radiographs, shadows
 
 __all__ = [
     "BRAIN_NAMES",
@@ -12,11 +13,16 @@ __all__ = [
     "Contrast",
     "ContrastName",
     "Diffeomorphism",
+    "PhotonNoise",
     "Pose",
+    "RelativeNoise",
     "Scanner",
+    "attenuation",
     "brain_phantom",
     "contrast",
+    "radiographs",
     "random_affine",
     "random_diffeomorphism",
     "render",
+    "shadows",
 ]
