@@ -64,7 +64,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--network", action="append", default=[], metavar="NAME=RUN")
-    parser.add_argument("--cost", action="store_true", help="measure seconds and memory on about 50 million voxels too")
+    parser.add_argument(
+        "--cost",
+        choices=("none", "networks", "all"),
+        default="none",
+        help="of what seconds and memory are measured; the others keep what the results hold",
+    )
     parser.add_argument("--tiles", type=int, nargs=3, default=[4, 4, 3])
     parser.add_argument("--network-tiles", type=int, nargs=3, default=[2, 2, 1])
     parser.add_argument("--threads", type=int, default=1)
@@ -75,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="superresolution-") as scratch:
         root = options.keep or Path(scratch)
         rows = [row for noise in NOISE_HU for row in quality(options.data, root, noise, networks)]
-        costs = cost(options, root, networks) if options.cost else []
+        costs = cost(options, root, networks)
     report(options.out, rows, costs)
 
 
@@ -140,13 +145,16 @@ def cost(options: argparse.Namespace, root: Path, networks: dict[str, Path]) -> 
     """CPU seconds, wall seconds and peak memory of whole commands, per 100 million voxels of the result."""
     from bench.microct import tiled
 
+    if options.cost == "none":
+        return earlier(options.out, ())
     tried = [("lanczos", ("--method", "lanczos")), ("spline5", ("--method", "spline5"))]
     tried += [("trilinear", ("--method", "trilinear"))]
     tried += [("fusion of 4 S", ("--method", "fusion", *observing(SOFT)))]
     tried += [("fusion of 4 S + 4 B", ("--method", "fusion"))]
     learned = [(name, ("--method", name, "--weights", str(run))) for name, run in networks.items()]
     source = root / f"noise_{NOISE_HU[0]:g}" / "data"
-    rows = []
+    rows = [] if options.cost == "all" else earlier(options.out, tuple(networks))
+    tried = tried if options.cost == "all" else []
     for folder, tiles, methods in (("large", options.tiles, tried), ("small", options.network_tiles, learned)):
         if methods and not (root / folder / "data").is_dir():
             tiled(source, root / folder / "data", tuple(tiles))
@@ -154,6 +162,12 @@ def cost(options: argparse.Namespace, root: Path, networks: dict[str, Path]) -> 
             rows.append(spent(root / folder, name, words, options.threads))
             print(rows[-1], flush=True)
     return rows
+
+
+def earlier(out: Path, but: tuple[str, ...]) -> list[dict[str, object]]:
+    """Costs that the results hold already, but for some."""
+    path = out / "superresolution.json"
+    return [row for row in json.loads(path.read_text())["cost"] if row["entry"] not in but] if path.is_file() else []
 
 
 def spent(folder: Path, name: str, words: tuple[str, ...], threads: int) -> dict[str, object]:

@@ -8,7 +8,7 @@ Conventions, for all of it:
   voxel centres loses about twice the way from its middle to the nearest of them: up to 1.73 voxels (ball), 1.41 (rod).
 * Sphere fitting with ``centres="half-voxels"`` is right within a voxel for balls, rods and plates along the axes of 4
   to 20 voxels, wherever they lie (plates in other directions: 0.6 too thick on average, 1.3 at worst). It is not the
-  default because of thinner ones: between 1.5 and 4 voxels it makes rods 0.5 and oblique plates 1.0 too thick on
+  default because of thinner ones: between 1.5 and 4 voxels it makes rods 0.4 and oblique plates 1.0 too thick on
   average, where voxel centres make them 0.1 too thin and 0.6 too thick; and trabeculae at 105 um are two voxels thick.
 * Outside the region of interest nothing belongs to a phase: spheres end at its border. The border of the *image* is no
   surface: what reaches it is taken to go on.
