@@ -64,8 +64,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--network", action="append", default=[], metavar="NAME=RUN")
-    parser.add_argument("--cost", action="store_true", help="measure seconds and memory on about 50 million voxels too")
+    parser.add_argument(
+        "--cost",
+        choices=("none", "networks", "all"),
+        default="none",
+        help="of what seconds and memory are measured; the others keep what the results hold",
+    )
     parser.add_argument("--tiles", type=int, nargs=3, default=[4, 4, 3])
+    parser.add_argument("--network-tiles", type=int, nargs=3, default=[2, 2, 1])
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="keep data and predictions here")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
     options = parser.parse_args()
@@ -73,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="superresolution-") as scratch:
         root = options.keep or Path(scratch)
         rows = [row for noise in NOISE_HU for row in quality(options.data, root, noise, networks)]
-        costs = cost(options, root, networks) if options.cost else []
+        costs = cost(options, root, networks)
     report(options.out, rows, costs)
 
 
@@ -136,40 +143,52 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def cost(options: argparse.Namespace, root: Path, networks: dict[str, Path]) -> list[dict[str, object]]:
     """CPU seconds, wall seconds and peak memory of whole commands, per 100 million voxels of the result."""
-    from bench.measure import cost_of
     from bench.microct import tiled
 
-    from voxbench.challenges.lumbarsr.cases import SEQUENCES, Case
-    from voxbench.io.read import read_grid
-
-    large = root / "large" / "data"
-    if not large.is_dir():
-        tiled(root / f"noise_{NOISE_HU[0]:g}" / "data", large, tuple(options.tiles))
-    shape = read_grid(Case("Lumbar_26", SEQUENCES[0]).reference(large)).shape
-    count = int(np.prod(shape))
+    if options.cost == "none":
+        return earlier(options.out, ())
     tried = [("lanczos", ("--method", "lanczos")), ("spline5", ("--method", "spline5"))]
     tried += [("trilinear", ("--method", "trilinear"))]
     tried += [("fusion of 4 S", ("--method", "fusion", *observing(SOFT)))]
     tried += [("fusion of 4 S + 4 B", ("--method", "fusion"))]
-    tried += [(name, ("--method", name, "--weights", str(run))) for name, run in networks.items()]
-    rows = []
-    for name, words in tried:
-        where = ["--data", str(large), "--out", str(root / "large" / "out"), "--force"]
-        only = ["--sample", "Lumbar_26", "--sequence", SOFT[1]]
-        command = [sys.executable, "-m", "voxbench", "predict", "lumbarsr", *where, *only, *words]
-        spent = cost_of(command, root / "large" / "log", 2)
-        scale = 1e8 / count
-        rows.append(
-            {
-                "entry": name,
-                "shape": "x".join(map(str, shape)),
-                "cpu_s_per_100M": spent.cpu_s * scale,
-                "wall_s_per_100M": spent.wall_s * scale,
-                "peak_mb": spent.peak_mb,
-            }
-        )
-        print(rows[-1], flush=True)
+    learned = [(name, ("--method", name, "--weights", str(run))) for name, run in networks.items()]
+    source = root / f"noise_{NOISE_HU[0]:g}" / "data"
+    rows = [] if options.cost == "all" else earlier(options.out, tuple(networks))
+    tried = tried if options.cost == "all" else []
+    for folder, tiles, methods in (("large", options.tiles, tried), ("small", options.network_tiles, learned)):
+        if methods and not (root / folder / "data").is_dir():
+            tiled(source, root / folder / "data", tuple(tiles))
+        for name, words in methods:
+            rows.append(spent(root / folder, name, words, options.threads))
+            print(rows[-1], flush=True)
     return rows
+
+
+def earlier(out: Path, but: tuple[str, ...]) -> list[dict[str, object]]:
+    """Costs that the results hold already, but for some."""
+    path = out / "superresolution.json"
+    return [row for row in json.loads(path.read_text())["cost"] if row["entry"] not in but] if path.is_file() else []
+
+
+def spent(folder: Path, name: str, words: tuple[str, ...], threads: int) -> dict[str, object]:
+    from bench.measure import cost_of
+
+    from voxbench.challenges.lumbarsr.cases import SEQUENCES, Case
+    from voxbench.io.read import read_grid
+
+    shape = read_grid(Case("Lumbar_26", SEQUENCES[0]).reference(folder / "data")).shape
+    where = ["--data", str(folder / "data"), "--out", str(folder / "out"), "--force"]
+    only = ["--sample", "Lumbar_26", "--sequence", SOFT[1]]
+    command = [sys.executable, "-m", "voxbench", "predict", "lumbarsr", *where, *only, *words]
+    found = cost_of(command, folder / "log", threads)
+    scale = 1e8 / float(np.prod(shape))
+    return {
+        "entry": name,
+        "shape": "x".join(map(str, shape)),
+        "cpu_s_per_100M": found.cpu_s * scale,
+        "wall_s_per_100M": found.wall_s * scale,
+        "peak_mb": found.peak_mb,
+    }
 
 
 def report(out: Path, rows: list[dict[str, object]], costs: list[dict[str, object]]) -> None:

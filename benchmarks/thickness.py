@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 SHARE = 0.25
+DRAWN = 40
 OFFSETS = {"on a voxel centre": (0.0, 0.0, 0.0), "between them": (0.5, 0.5, 0.5), "elsewhere": (0.2, -0.4, 0.3)}
 
 
@@ -37,11 +38,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
+    parser.add_argument("--shapes", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--tool", nargs=3, metavar=("TOOL", "NPY", "JSON"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.tool:
         tool, source, answer = options.tool
-        measure(TOOLS[tool], np.load(source), options.runs, Path(answer))
+        measure(TOOLS[tool], np.load(source), options.runs, Path(answer), options.shapes)
     else:
         benchmark(options)
 
@@ -59,11 +61,12 @@ def benchmark(options: argparse.Namespace) -> None:
                 if importlib.util.find_spec(NEEDS[tool]) is None:
                     rows.append({"size": size, "tool": tool, "absent": NEEDS[tool]})
                     continue
-                command = [sys.executable, str(Path(__file__).resolve()), "--runs", str(options.runs), "--tool", tool]
+                command = [sys.executable, str(Path(__file__).resolve()), "--runs", str(options.runs)]
+                command += ["--shapes", "--tool", tool] if size == options.sizes[0] else ["--tool", tool]
                 answer = root / "answer.json"
                 cost_of([*command, str(root / "bone.npy"), str(answer)], root / "log", options.threads)
                 found = json.loads(answer.read_text())
-                shapes[tool] = found.pop("shapes")
+                shapes.setdefault(tool, found.pop("shapes"))
                 rows.append({"size": size, "tool": tool} | found)
                 print(rows[-1], flush=True)
     write(options, rows, shapes)
@@ -78,7 +81,9 @@ def trabecular(size: int) -> np.ndarray:
     return band > np.quantile(band, 1 - SHARE)
 
 
-def measure(tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: int, answer: Path) -> None:
+def measure(
+    tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: int, answer: Path, shapes: bool = False
+) -> None:
     """What a tool costs, imports and compilation apart, and what it finds."""
     tool(bone[:32, :32, :32].copy())
     before, costs = peak_mb(), []
@@ -88,7 +93,9 @@ def measure(tool: Callable[[np.ndarray], np.ndarray], bone: np.ndarray, runs: in
         costs.append((time.process_time() - started[0], time.perf_counter() - started[1]))
     found = {"cpu_s": statistics.median(c[0] for c in costs), "wall_s": statistics.median(c[1] for c in costs)}
     found |= {"costs": costs, "before_mb": before, "peak_mb": peak_mb(), "mean": float(thickness[bone].mean())}
-    errors = {name: float(tool(shape)[shape].mean() - true) for name, true, shape in known_shapes()}
+    errors = {}
+    if shapes:
+        errors = {name: float(tool(shape)[shape].mean() - true) for name, true, shape in known_shapes()} | drawn(tool)
     answer.write_text(json.dumps(found | {"shapes": errors}))
 
 
@@ -110,6 +117,39 @@ def known_shapes() -> Iterator[tuple[str, float, np.ndarray]]:
         yield f"plate, {thick} voxels", float(thick), plate
 
 
+def drawn(tool: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+    """Mean and worst error over shapes of some widths anywhere, in any direction."""
+    found = {}
+    for low, high in ((1.5, 4), (4, 20)):
+        for kind in ("balls", "rods", "oblique plates", "plates along an axis"):
+            rng = np.random.default_rng(0)
+            drawn = [error_of(tool, kind, float(rng.uniform(low, high)), rng) for _ in range(DRAWN)]
+            errors = np.array(drawn)[np.isfinite(drawn)]
+            name = f"{kind} of {low:g} to {high:g} voxels anywhere"
+            found[f"{name}, mean"] = float(errors.mean())
+            found[f"{name}, worst"] = float(errors[np.abs(errors).argmax()])
+    return found
+
+
+def error_of(tool: Callable[[np.ndarray], np.ndarray], kind: str, width: float, rng: np.random.Generator) -> float:
+    """Of one shape; of rods and plates only their middle is looked at, where no end is seen."""
+    n = int(2.6 * width + 14)
+    index = np.moveaxis(np.indices((n, n, n)), 0, -1)
+    axis = np.eye(3)[rng.integers(3)] if kind.endswith("axis") else rng.normal(size=3)
+    way = index - ((n - 1) / 2 + rng.uniform(-0.5, 0.5, 3))
+    along = way @ (axis / np.linalg.norm(axis))
+    aside = (way**2).sum(axis=-1) - along**2
+    inner = (index.min(axis=-1) > 0) & (index.max(axis=-1) < n - 1)
+    if kind == "balls":
+        shape = core = aside + along**2 < (width / 2) ** 2
+    elif kind == "rods":
+        shape, core = inner & (aside < (width / 2) ** 2), np.abs(along) < 1.5
+    else:
+        shape, core = inner & (np.abs(along) < width / 2), aside < 4
+    core = shape & core
+    return float(tool(shape)[core].mean() - width) if core.any() else float("nan")
+
+
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -118,6 +158,12 @@ def by_voxbench(bone: np.ndarray) -> np.ndarray:
     from voxbench.metrics import local_thickness
 
     return local_thickness(bone)
+
+
+def by_half_voxels(bone: np.ndarray) -> np.ndarray:
+    from voxbench.metrics import local_thickness
+
+    return local_thickness(bone, "half-voxels")
 
 
 def by_localthickness(bone: np.ndarray) -> np.ndarray:
@@ -138,6 +184,7 @@ def by_porespy(method: str) -> Callable[[np.ndarray], np.ndarray]:
 
 TOOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "voxbench": by_voxbench,
+    "voxbench half-voxels": by_half_voxels,
     "localthickness": by_localthickness,
     "porespy bf": by_porespy("bf"),
     "porespy conv": by_porespy("conv"),
@@ -173,7 +220,8 @@ def write(options: argparse.Namespace, rows: list[dict], shapes: dict[str, dict[
         "runs, in brackets what it held before them. porespy takes whole radii; localthickness spreads distances by "
         "dilation, an approximation; both give radii, doubled here. Their definitions differ, so do the means.",
         "",
-        "Mean thickness minus the true one, voxels:",
+        f"Mean thickness minus the true one, voxels; shapes *anywhere* are {DRAWN} of a kind, of random width, place "
+        "and direction; rods and plates are looked at in the middle:",
         "",
         "| shape | " + " | ".join(shapes) + " |",
         "|---|" + "---|" * len(shapes),

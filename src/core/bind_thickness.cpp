@@ -4,7 +4,7 @@
 void bind_thickness(nb::module_& m) {
   m.def(
       "local_thickness",
-      [](Out squared) {
+      [](Out squared, bool between) {
         long n[3];
         float* data = volume(squared, n, "squared");
         const long total = n[0] * n[1] * n[2];
@@ -14,12 +14,13 @@ void bind_thickness(nb::module_& m) {
         long centres;
         {
           nb::gil_scoped_release nogil;
-          centres = VB_CALL(local_thickness, data, n);
+          centres = VB_CALL(local_thickness, data, n, between);
         }
         if (centres < 0) throw std::bad_alloc();
         return centres;
       },
-      nb::arg("squared"),
-      "Squared distances (voxels, whole numbers, 0 outside the shape) become the local thickness in place: twice the\n"
-      "radius of the largest ball |x|^2 < s around a voxel that holds the voxel. Returns the number of balls painted.");
+      nb::arg("squared"), nb::arg("between") = false,
+      "Squared distances (voxels, whole numbers, 0 outside the shape) become the local thickness in place: the diameter\n"
+      "of the largest ball around a voxel that holds the voxel; with `between` also of balls around points half a voxel\n"
+      "beside voxels that no neighbour exceeds. Returns the number of balls painted.");
 }

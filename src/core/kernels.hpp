@@ -96,7 +96,7 @@ bool joint_counts(const void* a, const void* b, int bytes, bool is_signed, const
                   long limit, long count, int64_t* counts, int64_t* boxes);
 
 // thickness.cpp; below 0 where there is not enough memory
-long local_thickness(float* squared, const long* n);
+long local_thickness(float* squared, const long* n, bool between);
 
 // projection.cpp; views in voxels, spacing in mm; false where there is not enough memory
 bool project_columns(const void* volume, int bytes, const long* n, const double* view, const double* spacing, long rows,
@@ -114,6 +114,7 @@ bool view_gradient(const void* volume, int bytes, const long* n, const double* v
 
 // silhouette.cpp
 void silhouette(const double* pixels, const int32_t* faces, long m, long rows, long cols, uint8_t* mask);
+
 // fusion.cpp
 void band_along(const float* x, const long* n, int axis, const int32_t* first, const float* w, long m, long width,
                 float* out, bool add);

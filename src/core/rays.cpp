@@ -86,12 +86,26 @@ inline double share_of(const Ray& ray, long s) {
 // The lower of two neighbouring centres around a place, and how far it is beyond; at the outermost ones values go on.
 inline long neighbours(double at, long n, float* w) {
   const double x = at < 0 ? 0 : at > (double)(n - 1) ? (double)(n - 1) : at;
-  const long low = whole(x) == n - 1 && n > 1 ? n - 2 : whole(x);
-  *w = (float)(x - (double)low);
-  return low;
+  const long low = (long)x, last = n > 1 ? n - 2 : 0;
+  const long kept = low < last ? low : last;
+  *w = (float)(x - (double)kept);
+  return kept;
 }
 
 struct Joseph {
+  template <class T>
+  static float read(const T* volume, const Ray& ray, long s, const Axes& axes) {
+    const float share = (float)share_of(ray, s);
+    if (!(share > 0)) return 0;
+    float v, w;
+    const long j = neighbours(ray.y0 + (double)s * ray.dy, axes.n[0], &v);
+    const long k = neighbours(ray.z0 + (double)s * ray.dz, axes.n[1], &w);
+    const T* at = volume + s * axes.main + j * axes.across[0] + k * axes.across[1];
+    const long up = axes.n[0] > 1 ? axes.across[0] : 0, side = axes.n[1] > 1 ? axes.across[1] : 0;
+    const float low = (1 - w) * (float)at[0] + w * (float)at[side];
+    const float high = (1 - w) * (float)at[up] + w * (float)at[up + side];
+    return share * ((1 - v) * low + v * high);
+  }
   static int voxels(const Ray& ray, long s, const Axes& axes, long* where, float* weight) {
     const float share = (float)share_of(ray, s);
     if (!(share > 0)) return 0;
@@ -100,20 +114,23 @@ struct Joseph {
     const long k = neighbours(ray.z0 + (double)s * ray.dz, axes.n[1], &w);
     const long first = s * axes.main + j * axes.across[0] + k * axes.across[1];
     const long up = axes.n[0] > 1 ? axes.across[0] : 0, side = axes.n[1] > 1 ? axes.across[1] : 0;
-    where[0] = first;
-    where[1] = first + side;
-    where[2] = first + up;
-    where[3] = first + up + side;
-    const float low = share * (1 - v), high = share * v;
-    weight[0] = low * (1 - w);
-    weight[1] = low * w;
-    weight[2] = high * (1 - w);
-    weight[3] = high * w;
+    for (int c = 0; c < 4; c++) {
+      where[c] = first + (c > 1 ? up : 0) + (c % 2 ? side : 0);
+      weight[c] = share * (c > 1 ? v : 1 - v) * (c % 2 ? w : 1 - w);
+    }
     return 4;
   }
 };
 
 struct Siddon {
+  template <class T>
+  static float read(const T* volume, const Ray& ray, long s, const Axes& axes) {
+    long where[4];
+    float weight[4], sum = 0;
+    const int found = voxels(ray, s, axes, where, weight);
+    for (int v = 0; v < found; v++) sum += weight[v] * (float)volume[where[v]];
+    return sum;
+  }
   // Where the coordinate changes voxels between x0 and x1 (x1 if it does not), and the two voxels.
   static double change(double at, double slope, double x0, double x1, long* from, long* to) {
     *from = whole(at + x0 * slope + 0.5);
@@ -168,8 +185,7 @@ void tile(const T* volume, const long* n, const double* view, const double* spac
           float* out) {
   Ray rays[kTile * kTile];
   float sums[kTile * kTile];
-  long where[4], count = 0;
-  float weight[4];
+  long count = 0;
   int32_t first[3] = {INT32_MAX, INT32_MAX, INT32_MAX}, last[3] = {-1, -1, -1};
   for (long r = box[0]; r < box[1]; r++)
     for (long c = box[2]; c < box[3]; c++) {
@@ -184,10 +200,7 @@ void tile(const T* volume, const long* n, const double* view, const double* spac
       for (long at = 0; at < count; at++) {
         const Ray& ray = rays[at];
         if (ray.main != main || s < ray.first || s > ray.last) continue;
-        const int found = Method::voxels(ray, s, axes, where, weight);
-        float sum = 0;
-        for (int v = 0; v < found; v++) sum += weight[v] * (float)volume[where[v]];
-        sums[at] += sum;
+        sums[at] += Method::read(volume, ray, s, axes);
       }
   }
   count = 0;

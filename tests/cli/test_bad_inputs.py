@@ -110,8 +110,52 @@ def xrays() -> None:
     Path("x_cut.png").write_bytes(whole[: len(whole) // 2])
 
 
+def masks() -> None:
+    """SPIDER and LNQ: a reference of each, then a folder for every way to be bad; of references, too."""
+    spine = np.zeros(SHAPE, np.uint8)
+    spine[2:5, 2:5, 2:5], spine[6:9, 2:5, 2:5], spine[6:9, 7:9, 2:5] = 1, 201, 100
+    node = (spine == 1).astype(np.uint8)
+    coarse = GRID.with_spacing((2.0, 2.0, 2.0))
+    moved = Grid.from_parts(SHAPE, (1.0, 1.0, 1.0), (-5.0, 2.0, 4.0))
+    for challenge, labels, name in (("spider", spine, "1_t2.mha"), ("lnq", node, "lnq2023-test-0002-seg.nrrd")):
+        for folder, grid, array in (
+            ("refs", GRID, labels),
+            ("same", GRID, labels),
+            ("size", coarse, np.ones(coarse.shape, np.uint8)),
+            ("moved", moved, labels),
+            ("float", GRID, labels.astype(np.float32)),
+            ("half", GRID, labels.astype(np.float32) / 2),
+            ("nan", GRID, np.full(SHAPE, np.nan, np.float32)),
+            ("minus", GRID, -labels.astype(np.int16)),
+        ):
+            Path(f"{challenge}/{folder}").mkdir(parents=True)
+            write_volume(f"{challenge}/{folder}/{name}", Volume(array, grid))
+        whole = Path(f"{challenge}/refs/{name}").read_bytes()
+        for folder, content in (
+            ("cut", whole[:-12]),
+            ("damaged", whole[:-12] + bytes(4) + whole[-8:]),
+            ("header", whole[: whole.index(b"12 11 10") + 4]),
+            ("empty", b""),
+            ("text", b"no image at all"),
+        ):
+            Path(f"{challenge}/{folder}").mkdir(parents=True)
+            Path(f"{challenge}/{folder}/{name}").write_bytes(content)
+        Path(f"{challenge}/folder/{name}").mkdir(parents=True)
+    for folder in ("spider/names", "lnq/twice"):
+        Path(folder).mkdir()
+    lost = "NDims = 3\nDimSize = 12 11 10\nElementType = MET_UCHAR\nElementDataFile = lost.raw\n"
+    text("spider/lost/1_t2.mha", lost)
+    lost = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 12 11 10\nencoding: raw\ndata file: lost.raw\n"
+    text("lnq/lost/lnq2023-test-0002-seg.nrrd", lost)
+    for name in ("first.mha", "1_t3.mha"):
+        write_labels(f"spider/names/{name}", LabelMap(spine, GRID))
+    for suffix in ("mha", "nii.gz"):
+        write_labels(f"lnq/twice/lnq2023-test-0002-seg.{suffix}", LabelMap(node, GRID))
+
+
 def challenges() -> None:
-    """A small LUMIR25, SSR-KD and LNQ, with good and bad predictions; evaluations to rank."""
+    """A small LUMIR25, SSR-KD, SPIDER and LNQ, with good and bad predictions; evaluations to rank."""
+    masks()
     for number in (3454, 3455):
         name = f"LUMIRMRI_{number}_0000.nii.gz"
         for folder, source in (("imagesVal", "good.nii.gz"), ("labelsVal", "labels.nii.gz")):
@@ -139,6 +183,11 @@ def challenges() -> None:
     text("bad.toml", "seed = \n")
     text("unknown.toml", "sede = 1\n")
     text("type.toml", 'seed = "many"\n')
+    text("sed.toml", "sed = 1\n")
+    text("itself.toml", 'config = "bad.toml"\n')
+    text("table.toml", "[method]\nname = 1\n")
+    text("range.toml", "points = 0\n")
+    text("jobs.toml", "jobs = 2\n")
     text("three.csv", "1,2,3\n4,5,6\n7,8,9\n")
     text("two.csv", "1,2,3\n4,5,6\n")
     Path("scans").mkdir()
@@ -162,6 +211,8 @@ WARP = "warp good.nii.gz --onto good.nii.gz --out out.nii.gz "
 LUMIR = "evaluate lumir25 --references lumir --out out "
 SSRKD = "evaluate ssrkd --references bones --out out --points 50 "
 LUMBAR = "evaluate lumbarsr --predictions nothing --references nothing --out out "
+SPIDER = "evaluate spider --references spider/refs --out out --predictions "
+LNQ = "evaluate lnq2023 --references lnq/refs --out out --predictions "
 SUBMIT = "submit lumir25 --dataset-json lumir/LUMIR25_dataset.json --out out.zip "
 
 # What is bad | the words | the exit code | what the message says, in this order
@@ -237,6 +288,16 @@ predict: bad JSON              | predict lumir25 --data lumir --dataset-json bro
 predict: unknown method        | predict lumir25 --data lumir --out out --method magic | 2 | --method magic ~ 'deformable'
 predict: out is a file         | predict lumir25 --data lumir --out note.docx --method zero | 1 | note.docx: is a file ~ folder
 evaluate: unknown challenge    | evaluate lumir26                          | 2 | lumir26 ~ lumir25
+evaluate: unknown key          | SPIDER spider/same --config unknown.toml  | 2 | unknown.toml: sede: not an option
+evaluate: a near key           | SSRKD --predictions bones --config sed.toml | 2 | sed.toml: sed: not an option of this command; did you mean seed?
+evaluate: config in its file   | LNQ lnq/same --config itself.toml         | 2 | itself.toml: config: not an option
+evaluate: a table in the file  | LUMBAR --config table.toml                | 2 | table.toml: method: a table
+evaluate: bad TOML             | LNQ lnq/same --config bad.toml            | 1 | bad.toml: not TOML: ~ line 1
+evaluate: no such file         | SPIDER spider/same --config none.toml     | 1 | none.toml: cannot be read
+evaluate: wrong type           | SSRKD --predictions bones --config type.toml | 2 | seed ~ type.toml ~ many
+evaluate: a value out of range | evaluate ssrkd --references bones --predictions bones --out out --config range.toml | 2 | --points: ~ 1; got
+lumir25: unknown key           | LUMIR --predictions nothing --config config.json unknown.toml | 2 | unknown.toml: sede: not an option
+lumir25: options and no config | LUMIR --predictions nothing --config jobs.toml | 2 | jobs.toml gives options; it lacks config
 lumir25: missing config        | LUMIR --predictions nothing --config none.json | 1 | none.json: cannot be read
 lumir25: bad JSON              | LUMIR --predictions nothing --config broken.json | 1 | broken.json: not JSON: ~ line 2
 lumir25: key missing           | LUMIR --predictions nothing --config no_shape.json | 1 | 'expected_shape' is missing ~ found: name
@@ -248,6 +309,46 @@ lumir25: --jobs 0              | LUMIR --predictions fields_double --config conf
 lumir25: --jobs and scheduler  | LUMIR --predictions fields_double --config config.json --jobs 2 --scheduler tcp://127.0.0.1:9 | 2 | --jobs or --scheduler, not both
 lumir25: dead scheduler        | LUMIR --predictions fields_double --config config.json --scheduler tcp://127.0.0.1:9 | 1 | tcp://127.0.0.1:9: no Dask scheduler answers ~ dask scheduler
 lumir25: out is not empty      | evaluate lumir25 --references lumir --predictions fields_double --config config.json --out full | 1 | full: exists already and is not empty ~ --force
+spider: no such predictions    | evaluate spider --predictions nowhere --references spider/refs --out out | 1 | nowhere: no such folder
+spider: the same with --allow-missing | evaluate spider --predictions nowhere --references spider/refs --out out --allow-missing | 1 | nowhere: no such folder
+spider: predictions are a file | evaluate spider --predictions note.docx --references spider/refs --out out | 1 | note.docx: is a file; a folder is needed
+spider: no such references     | evaluate spider --predictions spider/same --references nowhere --out out | 1 | nowhere: no such folder
+spider: no references in there | evaluate spider --predictions spider/same --references nothing --out out | 1 | nothing: no case here ~ 1_t2.mha
+spider: wrong names            | evaluate spider --predictions spider/same --references spider/names --out out | 1 | not a name of SPIDER's: 1_t3.mha, first.mha ~ 1_t2.mha
+spider: missing prediction     | SPIDER nothing                            | 1 | nothing: 1 of 1 predictions are missing ~ 1_t2.mha ~ --allow-missing
+spider: a folder of its name   | SPIDER spider/folder                      | 1 | 1 of 1 predictions are missing ~ 1_t2.mha
+spider: truncated mha          | SPIDER spider/cut                         | 1 | 1 of 1 cases failed ~ 1_t2: spider/cut/1_t2.mha: truncated ~ again
+spider: failing checksum       | SPIDER spider/damaged                     | 1 | 1_t2: spider/damaged/1_t2.mha: damaged: ~ incorrect data check
+spider: header cut off         | SPIDER spider/header                      | 1 | 1_t2: spider/header/1_t2.mha: ~ damaged header
+spider: empty file             | SPIDER spider/empty                       | 1 | 1_t2: spider/empty/1_t2.mha: the file is empty
+spider: no image               | SPIDER spider/text                        | 1 | 1_t2: spider/text/1_t2.mha: not a MetaImage file
+spider: voxels lost            | SPIDER spider/lost                        | 1 | 1_t2: ~ the file with its voxels is missing: spider/lost/lost.raw
+spider: another size           | SPIDER spider/size                        | 1 | 1_t2: spider/size/1_t2.mha: not of the reference's size ~ (12, 11, 10) ~ (6, 6, 5)
+spider: float labels           | SPIDER spider/float                       | 1 | 1_t2: spider/float/1_t2.mha: voxels of type float32 ~ uint8
+spider: NaN                    | SPIDER spider/nan                         | 1 | 1_t2: spider/nan/1_t2.mha: voxels of type float32
+spider: negative labels        | SPIDER spider/minus                       | 1 | 1_t2: spider/minus/1_t2.mha: label -201 ~ 0 (background) and up
+spider: truncated reference    | evaluate spider --predictions spider/same --references spider/cut --out out | 1 | 1_t2: spider/cut/1_t2.mha: truncated ~ again
+spider: reference of halves    | evaluate spider --predictions spider/same --references spider/half --out out | 1 | 1_t2: spider/half/1_t2.mha: label ids must be whole numbers
+spider: negative in reference  | evaluate spider --predictions spider/same --references spider/minus --out out --allow-missing | 1 | 1_t2: spider/minus/1_t2.mha: label -201
+spider: out is not empty       | evaluate spider --predictions spider/same --references spider/refs --out full | 1 | full: exists already and is not empty ~ --force
+spider: --jobs 0               | SPIDER spider/same --jobs 0               | 2 | --jobs must be at least 1; got 0
+lnq2023: no such predictions   | evaluate lnq2023 --predictions nowhere --references lnq/refs --out out | 1 | nowhere: no such folder
+lnq2023: no such references    | evaluate lnq2023 --predictions lnq/same --references nowhere --out out | 1 | nowhere: no such folder
+lnq2023: no references there   | evaluate lnq2023 --predictions lnq/same --references nothing --out out | 1 | nothing: no case here ~ -seg.nrrd
+lnq2023: missing prediction    | LNQ nothing                               | 1 | nothing: 1 of 1 predictions are missing ~ 0002-seg.mha ~ .nii.gz ~ --allow-missing
+lnq2023: two predictions       | LNQ lnq/twice                             | 1 | lnq2023-test-0002: 2 predictions, one is expected ~ seg.mha ~ seg.nii.gz
+lnq2023: truncated nrrd        | LNQ lnq/cut                               | 1 | 1 of 1 cases failed ~ lnq2023-test-0002: lnq/cut/ ~ truncated ~ again
+lnq2023: failing checksum      | LNQ lnq/damaged                           | 1 | lnq2023-test-0002: lnq/damaged/ ~ damaged ~ CRC
+lnq2023: header cut off        | LNQ lnq/header                            | 1 | lnq2023-test-0002: lnq/header/ ~ damaged ~ encoding
+lnq2023: empty file            | LNQ lnq/empty                             | 1 | lnq2023-test-0002: lnq/empty/ ~ the file is empty
+lnq2023: no image              | LNQ lnq/text                              | 1 | lnq2023-test-0002: lnq/text/ ~ not NRRD
+lnq2023: voxels lost           | LNQ lnq/lost                              | 1 | lnq2023-test-0002: ~ the file with its voxels is missing: lnq/lost/lost.raw
+lnq2023: another grid          | LNQ lnq/size                              | 1 | lnq2023-test-0002: lnq/size/ ~ not on the reference's grid ~ 12 x 11 x 10 ~ 6 x 6 x 5
+lnq2023: another origin        | LNQ lnq/moved                             | 1 | lnq2023-test-0002: lnq/moved/ ~ not on the reference's grid ~ origin -5, 2, 3 ~ origin -5, 2, 4
+lnq2023: probabilities         | LNQ lnq/half                              | 1 | lnq2023-test-0002: lnq/half/ ~ label ids must be whole numbers
+lnq2023: NaN                   | LNQ lnq/nan                               | 1 | lnq2023-test-0002: lnq/nan/ ~ NaN
+lnq2023: truncated reference   | evaluate lnq2023 --predictions lnq/same --references lnq/cut --out out --allow-missing | 1 | lnq2023-test-0002: lnq/cut/ ~ truncated ~ again
+lnq2023: out is not empty      | evaluate lnq2023 --predictions lnq/same --references lnq/refs --out full | 1 | full: exists already and is not empty ~ --force
 lumbarsr: no method            | LUMBAR                                    | 2 | --method
 lumbarsr: unknown sequence     | LUMBAR --method unet --sequence 1X        | 2 | 1X: not a sequence ~ 195X_195Y
 lumbarsr: wrong sample         | LUMBAR --method unet --sample 26          | 2 | 26: not a sample ~ Lumbar_26
@@ -321,15 +422,8 @@ summary: out is there          | summary scans --out two.csv               | 1 |
 summary: out is no table       | summary scans --out out.xlsx              | 2 | out.xlsx is no table ~ .csv
 unknown verb                   | evalute                                   | 2 | evalute ~ evaluate
 """
-SHORT = {
-    "PROJECT": "project hu.nii.gz --out out",
-    "REGISTER": REGISTER,
-    "WARP": WARP,
-    "LUMIR": LUMIR,
-    "SSRKD": SSRKD,
-    "LUMBAR": LUMBAR,
-    "SUBMIT": SUBMIT,
-}
+SHORT = {"REGISTER": REGISTER, "WARP": WARP, "LUMIR": LUMIR, "SSRKD": SSRKD, "LUMBAR": LUMBAR, "SUBMIT": SUBMIT}
+SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ, "PROJECT": "project hu.nii.gz --out out"}
 
 
 def rows() -> list:

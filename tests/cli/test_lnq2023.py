@@ -52,7 +52,7 @@ def test_missing_predictions_are_counted_if_allowed(voxbench, words, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("--references", "no case here"), ("--predictions", "1 of 1 predictions are missing")],
+    [("--references", "nowhere: no such folder"), ("--predictions", "nowhere: no such folder")],
 )
 def test_bad_input_gives_one_message_and_leaves_nothing(option, says, voxbench, words, tmp_path):
     words[words.index(option) + 1] = tmp_path / "nowhere"
@@ -69,6 +69,22 @@ def test_a_prediction_on_another_grid_is_named_and_nothing_is_left(voxbench, wor
     assert done.code == 1
     assert f"{CASE}-seg.mha: not on the reference's grid" in done.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [((255,), "the value 255;"), ((2, 3, 4, 5), "the values 2, 3, 4 and 1 more;")]
+)
+def test_other_values_than_0_and_1_are_scored_officially_but_said(voxbench, words, tmp_path, values, said):
+    grid = Grid.from_parts((9, 9, 9), (1.0, 1.0, 3.0))
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[2:7, 2:7, 2:7] = np.resize(values, 5)
+    write_labels(tmp_path / "predictions" / f"{CASE}-seg.mha", LabelMap(mask, grid))
+    done = voxbench(*words, "--out", tmp_path / "out", "--json")
+    assert done.code == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["case"]["0002"]["DiceCoefficient"] == 0
+    (case,) = json.loads(done.out)["cases"].values()
+    assert case["note"].startswith(f"the prediction has {said}")
+    assert said in done.err
 
 
 def test_runs_can_be_ranked(voxbench, words, tmp_path):

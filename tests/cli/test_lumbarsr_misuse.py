@@ -18,7 +18,7 @@ FOLDERS = ("--predictions", "p", "--references", "r", "--out", "out")
         ((*FOLDERS, "--method", "unet", "--sample", "26"), 2, "Lumbar_26"),
         ((*FOLDERS, "--method", "unet", "--threshold", "300"), 2, "--threshold 300 needs --morphometry"),
         ((*FOLDERS, "--method", "unet", "--morphometry", "--threshold", "nan"), 2, "threshold"),
-        ((*FOLDERS, "--method", "unet"), 1, "5 of 5 references are missing"),
+        ((*FOLDERS, "--method", "unet"), 1, "p: no such folder"),
     ],
 )
 def test_one_message_and_an_exit_code(words, code, says, tmp_path, monkeypatch, capsys):

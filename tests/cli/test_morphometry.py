@@ -95,3 +95,16 @@ def test_voxels_that_are_not_isotropic_are_refused(tmp_path, capsys):
     file = save(tmp_path / "thick.nii.gz", np.eye(4, dtype=np.uint8)[None].repeat(4, 0), (0.1, 0.1, 0.5))
     assert main(["morphometry", file]) == 1
     assert "thick.nii.gz: bone morphometry needs isotropic voxels" in capsys.readouterr().err
+
+
+def test_spheres_between_voxels_are_an_option_of_their_own(voxbench, tmp_path):
+    slab = np.zeros((9, 8, 8), np.int16)
+    slab[3:6] = 1
+    save(tmp_path / "slab.nii.gz", slab, (0.5, 0.5, 0.5))
+    words = ("morphometry", tmp_path / "slab.nii.gz", "--json")
+    found = [json.loads(voxbench(*words, *more).out) for more in ((), ("--centres", "half-voxels"))]
+    assert [row["tb_th"] for row in found] == [2.0, 1.5]
+    assert [row["centres"] for row in found] == ["voxels", "half-voxels"]
+    assert voxbench(*words, "--centres", "thirds").code == 2
+    voxbench(*words, "--centres", "half-voxels", "--map", tmp_path / "map.nii.gz")
+    np.testing.assert_allclose(read_volume(tmp_path / "map.nii.gz").array, 1.5 * slab, atol=1e-6)

@@ -59,7 +59,7 @@ def test_missing_predictions_are_counted_if_allowed(voxbench, words, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("--references", "no case here"), ("--predictions", "1 of 1 predictions are missing")],
+    [("--references", "nowhere: no such folder"), ("--predictions", "nowhere: no such folder")],
 )
 def test_bad_input_gives_one_message_and_leaves_nothing(option, says, voxbench, words, tmp_path):
     words[words.index(option) + 1] = tmp_path / "nowhere"

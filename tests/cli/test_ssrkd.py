@@ -65,8 +65,8 @@ def test_missing_predictions_are_counted_if_allowed(voxbench, words, tmp_path):
         (("--step", "nan"), 2, "--step"),
         (("--step", -1), 2, "--step"),
         (("--seed", -1), 2, "--seed"),
-        (("--references", "nowhere"), 1, "no case here"),
-        (("--predictions", "nowhere"), 1, "4 of 4 predictions are missing"),
+        (("--references", "nowhere"), 1, "nowhere: no such folder"),
+        (("--predictions", "nowhere"), 1, "nowhere: no such folder"),
     ],
 )
 def test_bad_input_gives_one_message_and_leaves_nothing(more, code, says, voxbench, words, tmp_path):

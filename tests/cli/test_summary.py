@@ -85,6 +85,50 @@ def test_the_csv_holds_the_same_numbers_and_is_not_replaced_without_force(voxben
     assert voxbench("summary", lnq, "--out", out, "--force").code == 0
 
 
+def test_intensities_of_every_image_if_asked_for(voxbench, lnq, tmp_path):
+    out = tmp_path / "summary.csv"
+    outcome = voxbench("summary", lnq, "--intensities", "--json", "--out", out)
+    assert outcome.code == 0
+    splits = json.loads(outcome.out)["splits"]
+    # An image of n voxels holds 0 to n - 1: n is 384, 640, 512 in training, 384 in validation.
+    assert splits["train"]["intensities"] == {
+        "min": spread(0, 0, 0),
+        "p0.5": spread(0.005 * 383, 0.005 * 511, 0.005 * 639),
+        "median": spread(191.5, 255.5, 319.5),
+        "p99.5": spread(0.995 * 383, 0.995 * 511, 0.995 * 639),
+        "max": spread(383, 511, 639),
+    }
+    assert splits["val"]["intensities"]["max"] == spread(383, 383, 383)
+    assert splits["all"]["intensities"]["max"] == spread(383, 447, 639)
+    cells = [[cell.strip() for cell in line.split("│")] for line in outcome.err.splitlines()]
+    assert ["", "p99.5", "381.085", "508.445", "635.805", ""] in cells
+    with out.open() as file:
+        (row,) = (r for r in csv.DictReader(file) if (r["split"], r["what"]) == ("train", "intensity_max"))
+    assert (int(row["cases"]), float(row["min"]), float(row["max"])) == (3, 383, 639)
+    plain = voxbench("summary", lnq, "--json")
+    assert "intensity" not in plain.err
+    assert json.loads(plain.out)["splits"]["all"]["intensities"] == {}
+
+
+def test_what_is_not_finite_is_no_intensity(voxbench, tmp_path):
+    image = np.full((3, 3, 3), np.nan, np.float32)
+    write_volume(tmp_path / "a.nii.gz", Volume(image, Grid.from_parts((3, 3, 3))))
+    refused = voxbench("summary", tmp_path, "--intensities")
+    assert refused.code == 1
+    assert "a.nii.gz: every voxel is NaN or infinite" in refused.err
+    image[0, 0] = (-1, 2, np.inf)
+    write_volume(tmp_path / "a.nii.gz", Volume(image, Grid.from_parts((3, 3, 3))))
+    found = json.loads(voxbench("summary", tmp_path, "--intensities", "--json").out)["splits"]["all"]["intensities"]
+    assert (found["min"], found["median"], found["max"]) == (spread(-1, -1, -1), spread(0.5, 0.5, 0.5), spread(2, 2, 2))
+
+
+def test_label_maps_alone_have_no_intensities(voxbench, tmp_path):
+    write_labels(tmp_path / "a_seg.nii.gz", LabelMap(np.ones((3, 3, 3), np.uint8), Grid.from_parts((3, 3, 3))))
+    outcome = voxbench("summary", tmp_path, "--intensities", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["splits"]["all"]["intensities"] == {}
+
+
 @pytest.mark.parametrize(
     ("image", "labels"),
     [

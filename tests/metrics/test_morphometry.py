@@ -61,6 +61,57 @@ def test_a_plate_is_as_thick_as_its_voxels_made_even(thick, axis):
     assert found.trabecular_thickness.std == pytest.approx(0, abs=1e-6)
 
 
+def turned_shape(kind, width, rng):
+    """A ball, rod or plate anywhere and in any direction, and where its width is seen well."""
+    n = int(2.4 * width + 9)
+    index = np.indices((n, n, n)).astype(np.float32)
+    axis = rng.normal(size=3)
+    axis /= np.linalg.norm(axis)
+    way = index - ((n - 1) / 2 + rng.uniform(-0.5, 0.5, 3)).reshape(3, 1, 1, 1)
+    along = np.tensordot(axis, way, 1)
+    if kind == "ball":
+        shape = (way**2).sum(axis=0) < (width / 2) ** 2
+        return shape, shape
+    aside = (way**2).sum(axis=0) - along**2
+    free = (index.min(axis=0) > 0) & (index.max(axis=0) < n - 1)
+    if kind == "rod":
+        return free & (aside < (width / 2) ** 2), abs(along) < 1.5
+    return free & (abs(along) < width / 2), aside < 4
+
+
+@pytest.mark.parametrize(("kind", "seed"), [(kind, seed) for kind in ("ball", "rod") for seed in range(12)])
+def test_half_voxels_make_balls_and_rods_anywhere_in_any_direction_right_within_a_voxel(kind, seed):
+    rng = np.random.default_rng(seed)
+    width = rng.uniform(4, 20)
+    shape, core = turned_shape(kind, width, rng)
+    assert local_thickness(shape, "half-voxels")[shape & core].mean() == pytest.approx(width, abs=1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_half_voxels_make_plates_in_any_direction_right_within_a_voxel_and_a_half(seed):
+    rng = np.random.default_rng(seed)
+    width = rng.uniform(4, 14)
+    shape, core = turned_shape("plate", width, rng)
+    assert local_thickness(shape, "half-voxels")[shape & core].mean() == pytest.approx(width + 0.5, abs=1)
+
+
+@pytest.mark.parametrize("offset", [(0.5, 0.5, 0.5), (0.5, 0.0, 0.0), (0.5, 0.5, 0.0), (0.2, -0.4, 0.3), (0.25,) * 3])
+@pytest.mark.parametrize("radius", [2.0, 5.0, 8.3, 14.2])
+def test_half_voxels_make_a_ball_between_voxel_centres_right_within_a_voxel(radius, offset):
+    ball = np.asarray(distances(radius, (0, 1, 2), offset) < radius)
+    assert local_thickness(ball, "half-voxels")[ball].mean() == pytest.approx(2 * radius, abs=1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("thick", range(1, 12))
+def test_half_voxels_make_a_plate_as_thick_as_its_voxels(thick, axis):
+    plates = np.zeros((20, 20, 20), bool)
+    np.moveaxis(plates, axis, 0)[4 : 4 + thick] = True
+    found = bone_morphometry(plates, SPACING, centres="half-voxels")
+    assert found.trabecular_thickness.mean == pytest.approx(0.105 * thick)
+    assert found.trabecular_thickness.std == pytest.approx(0, abs=1e-6)
+
+
 def test_plates_and_the_gaps_between_them():
     plates = np.zeros((24, 10, 10), bool)
     for start in (4, 14):

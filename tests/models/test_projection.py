@@ -9,12 +9,13 @@ from voxbench.geometry import Device, Grid, Volume, gantry, line_integrals
 from voxbench.models.projection import posed, project
 
 DEVICE = Device(source_to_detector_mm=200, source_to_isocentre_mm=150, rows=14, cols=15, pixel_mm=(2.1, 2.0))
-GRID = Grid.from_parts((14, 13, 12), (1.5, 1.4, 1.6), (-9.0, -8.5, -9.2))
+GRID = Grid.from_parts((22, 23, 21), (1.5, 1.4, 1.6), (-15.7, -15.4, -16.1))
 
 
 def smooth():
+    """An object that is 0 at the faces of its grid."""
     x, y, z = np.moveaxis(GRID.world_from_voxel(np.stack(np.indices(GRID.shape), -1).astype(float)), -1, 0)
-    return (np.exp(-(x**2 + 2 * y**2 + z**2) / 60) + 0.5 * np.exp(-((x - 3) ** 2 + y**2 + z**2) / 20)).astype(
+    return (np.exp(-(x**2 + 2 * y**2 + z**2) / 24) + 0.5 * np.exp(-((x - 3) ** 2 + y**2 + z**2) / 12)).astype(
         np.float32
     )
 

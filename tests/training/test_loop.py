@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from voxbench.errors import FileReadError, NotFiniteError
+from voxbench.errors import FileReadError, MissingToolError, NotFiniteError, UsageError
 from voxbench.models import superresolution
 from voxbench.training import weights
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import CHECKPOINT, Lesson, estimate, train
 from voxbench.training.patches import Case, Patches
+from voxbench.training.update import shares
 
 
 def lesson(validate=None, seed=0):
@@ -29,7 +30,7 @@ def lesson(validate=None, seed=0):
     case = Case("toy", inputs, inputs.mean(axis=0) * 2, np.ones(inputs.shape[1:], bool))
     patches = Patches([case], 12, 2, 0.5, True, seed)
     return Lesson(
-        lambda: superresolution.Unet(2, 2, 4, 2, residual="mean"), patches, validate, "score", {"method": "toy"}
+        lambda: superresolution.Unet(2, 2, 4, 2, residual=True), patches, validate, "score", {"method": "toy"}
     )
 
 
@@ -186,3 +187,70 @@ def test_damaged_and_foreign_weights_are_named(tmp_path):
 
 def test_the_estimate_names_time_memory_and_parameters():
     assert "about 0 min on this CPU" in estimate(lesson(), config(), trials=1)
+
+
+def test_bf16_learns_too_and_keeps_fp32_weights_of_other_values(tmp_path):
+    train(lesson(), config(steps=300, learning_rate=1e-2, precision="bf16"), tmp_path / "bf16")
+    lines = (tmp_path / "bf16" / "metrics.jsonl").read_text().splitlines()
+    losses = [e["loss"] for e in map(json.loads, lines) if "loss" in e]
+    assert losses[-1] < 0.5 * losses[0]
+    for precision in ("fp32", "bf16"):
+        train(lesson(), config(steps=6, precision=precision), tmp_path / f"short {precision}")
+    one, other = (weights.read(tmp_path / f"short {name}" / weights.FILE)[0] for name in ("fp32", "bf16"))
+    assert all(tensor.dtype == torch.float32 for tensor in other.values())
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_method_s_loss_is_taken_where_the_settings_name_none(tmp_path):
+    def trained(folder, method, **more):
+        made = lesson()
+        train(Lesson(made.build, made.source, card=made.card, loss=method), config(steps=6, **more), tmp_path / folder)
+        return weights.read(tmp_path / folder / weights.FILE)[0]
+
+    by_method, by_settings = trained("a", "l1"), trained("b", "charbonnier", loss="l1")
+    other = trained("c", "charbonnier")
+    assert all(torch.equal(by_method[name], tensor) for name, tensor in by_settings.items())
+    assert any(not torch.equal(other[name], tensor) for name, tensor in by_settings.items())
+
+
+@pytest.mark.parametrize(("batch", "accumulate", "processes"), [(3, 1, 2), (4, 4, 2), (2, 1, 4)])
+def test_a_batch_that_cannot_be_shared_out_evenly_is_refused(batch, accumulate, processes):
+    class Several:
+        num_processes, process_index = processes, 0
+
+    with pytest.raises(UsageError, match=rf"--batch {batch}: .* {accumulate} x {processes}"):
+        shares(Several(), config(batch=batch, accumulate=accumulate))
+
+
+def test_every_patch_of_a_batch_is_done_once():
+    class Process:
+        num_processes = 3
+
+        def __init__(self, index):
+            self.process_index = index
+
+    rows = [
+        row for index in range(3) for part, _ in shares(Process(index), config(batch=12, accumulate=2)) for row in part
+    ]
+    assert sorted(rows) == list(range(12))
+
+
+def test_tensorboard_gets_what_the_lines_say_and_a_resumed_run_hides_what_was_undone(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = config(tensorboard=True, validate_every=20)
+    train(lesson(lambda model: {"score": 1.5}), settings, tmp_path)
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"loss", "learning_rate", "validation/score"} == set(board.Tags()["scalars"])
+    found = [(e.step, e.value) for e in board.Scalars("loss")]
+    assert found == [(e["step"], pytest.approx(e["loss"], rel=1e-6)) for e in events if "loss" in e]
+    # It decides nothing: the run is complete without it too.
+    assert train(lesson(), config(validate_every=20), tmp_path).steps == 40
+
+
+def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
+    with pytest.raises(MissingToolError, match=r"pip install 'voxbench\[tensorboard\]'"):
+        train(lesson(), config(tensorboard=True), tmp_path)

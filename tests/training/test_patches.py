@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxbench.errors import EmptyShapeError, GridMismatchError
-from voxbench.training.patches import Case, Patches
+from voxbench.training.patches import Case, Channels, Patches
 
 
 def case(shape=(30, 28, 26), channels=2):
@@ -47,3 +47,25 @@ def test_cases_that_do_not_fit_together_are_refused():
         Case("x", np.zeros((1, 3, 3, 3)), np.zeros((3, 3, 4)), np.zeros((3, 3, 3)))
     with pytest.raises(EmptyShapeError, match="no case"):
         Patches([], 8, 2, 0.5, True, 0)
+
+
+def test_channels_read_like_one_array_and_are_not_copied(tmp_path):
+    parts = [np.arange(60).reshape(3, 4, 5), np.arange(60, 120).reshape(3, 4, 5)]
+    channels, whole = Channels(tuple(parts)), np.stack(parts)
+    assert (channels.shape, len(channels)) == (whole.shape, 2)
+    box = (slice(None), slice(1, 3), slice(0, 2), slice(4, 5))
+    np.testing.assert_array_equal(channels[box], whole[box])
+    np.testing.assert_array_equal(channels[(slice(1, 2), *box[1:])], whole[(slice(1, 2), *box[1:])])
+    assert all(a is b for a, b in zip(channels, parts, strict=True))
+    for bad in ((), (np.zeros((2, 2, 2)), np.zeros((2, 2, 3)))):
+        with pytest.raises(GridMismatchError, match="one shape"):
+            Channels(bad)
+
+
+def test_voxels_outside_the_mask_weigh_what_was_asked_for():
+    only = case()
+    inputs = np.stack([only.mask.astype(np.float32)])
+    patches = Patches([Case("c", inputs, only.mask.astype(np.float32), only.mask)], 12, 3, 0.8, True, 0, outside=0.25)
+    values, _, weights = patches.batch(0, range(6))
+    np.testing.assert_array_equal(weights, np.where(values > 0, 1, 0.25))
+    assert weights.min() < weights.max()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from voxbench.challenges.lumbarsr.results import Evaluation
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
@@ -31,6 +34,7 @@ def lumbarsr(
     references: Path,
     method: str,
     out: Path,
+    config: Path | None = None,  # noqa: ARG001  (read before this is called: voxbench.cli.settings)
     sample: Many = None,
     split: str | None = None,
     sequence: Many = None,
@@ -50,6 +54,7 @@ def lumbarsr(
         references: Folder holding RegisteredData/ and BoneMask/.
         method: Name of the method.
         out: Folder for the results.
+        config: TOML file that gives options as key = value; those on the command line come first.
         sample: Samples to score, e.g. Lumbar_26; the reference test (26 to 30) if not given.
         split: Samples of a split instead: seed-train, seed-phase-1, released-train, released-test.
         sequence: Sequences to score, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
@@ -69,7 +74,7 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.evaluation import line
     from voxbench.challenges.lumbarsr.results import FILES, Evaluation, LumbarsrEvaluation
     from voxbench.challenges.lumbarsr.splits import samples_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
     from voxbench.jobs import Manner
@@ -89,6 +94,7 @@ def lumbarsr(
         cases_of(settings.samples, settings.sequences)
     except InputError as error:
         raise UsageError(str(error)) from error
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     with scoring(out, "lumbarsr", FILES, manner) as run:
@@ -96,8 +102,8 @@ def lumbarsr(
         evaluation.write(run.folder)
     console = Console(stderr=True, highlight=False)
     console.print(_table(evaluation))
-    if morphometry:
-        console.print(_bone_table(evaluation))
+    for table in _bone_tables(evaluation) if morphometry else ():
+        console.print(table)
     if json:
         print(to_json(evaluation.scores()))
 
@@ -117,21 +123,17 @@ def _table(evaluation: Evaluation) -> object:
     return table
 
 
-def _bone_table(evaluation: Evaluation) -> object:
-    """Bone morphometry for eyes: how far predictions are from the micro-CT."""
+def _bone_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Bone morphometry for eyes, a table a sequence: means, their difference, and the exact test of the claim."""
     from rich.table import Table
 
-    from voxbench.challenges.lumbarsr.bones import QUANTITIES
-
-    table = Table(title="bone morphometry, prediction minus micro-CT; p exact, one-sided")
-    for name in ("sequence", "quantity", "claim"):
-        table.add_column(name, no_wrap=True)
-    for name in ("median", "pairs", "p"):
-        table.add_column(name, justify="right")
     for sequence, quantities in evaluation.bones().items():
+        table = Table(title=f"bone morphometry, {sequence}; p exact, one-sided")
+        table.add_column("mean, mm or 1/mm", no_wrap=True)
+        for name in ("micro-CT", "method", "difference", "claim", "n", "p"):
+            table.add_column(name, justify="right", no_wrap=True)
         for name, row in quantities.items():
-            shown = f"{SYMBOLS[name]}, {QUANTITIES[name]}".rstrip(", ")
+            numbers = f"{row['mean_reference']:.4g}", f"{row['mean_prediction']:.4g}", f"{row['mean_difference']:+.4g}"
             claim = "< 0" if row["claim"] == "less" else "> 0"
-            numbers = f"{row['median_difference']:+.4g}", str(row["pairs"]), f"{row['p_value']:.4g}"
-            table.add_row(sequence, shown, claim, *numbers)
-    return table
+            table.add_row(SYMBOLS[name], *numbers, claim, str(row["pairs"]), f"{row['p_value']:.4g}")
+        yield table

@@ -28,7 +28,8 @@ def lumir25(
         predictions: Folder of disp_FIXED_MOVING.nii.gz.
         references: Folder holding imagesVal/, labelsVal/, landmarksVal/.
         config: Evaluation configuration; once per part, in the official order (landmarks, in-domain, out-of-domain,
-            multimodal) if the file names do not tell.
+            multimodal) if the file names do not tell. A .toml file gives options as key = value instead; those on the
+            command line come first.
         out: Folder for metrics.json and scores.json.
         allow_missing: Give the worst values to fields that are missing or cannot be used (the organisers refuse them).
         jobs: Processes that score cases at the same time.
@@ -43,10 +44,11 @@ def lumir25(
     from voxbench.challenges.lumir25.cases import read_config
     from voxbench.challenges.lumir25.evaluation import FILES, Evaluation, Lumir25Evaluation, line
     from voxbench.challenges.lumir25.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.jobs import Manner
 
     settings = Lumir25Evaluation(allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     configs = tuple(read_config(path) for path in config)
     cases = jobs_of(predictions, references, configs, settings)

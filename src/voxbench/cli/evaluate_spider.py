@@ -18,6 +18,7 @@ def spider(
     predictions: Path,
     references: Path,
     out: Path,
+    config: Path | None = None,  # noqa: ARG001  (read before this is called: voxbench.cli.settings)
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -30,6 +31,7 @@ def spider(
         predictions: Folder of PATIENT_SEQUENCE.mha, e.g. 1_t2.mha: whole numbers, each structure its own.
         references: Folder of the masks, of the same names.
         out: Folder for metrics.json and scores.json.
+        config: TOML file that gives options as key = value; those on the command line come first.
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
@@ -40,11 +42,12 @@ def spider(
 
     from voxbench.challenges.spider.evaluation import FILES, Evaluation, SpiderEvaluation, line
     from voxbench.challenges.spider.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
     settings = SpiderEvaluation(allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     with scoring(out, "spider", FILES, manner) as run:

@@ -27,6 +27,7 @@ def ssrkd(
     predictions: Path,
     references: Path,
     out: Path,
+    config: Path | None = None,  # noqa: ARG001  (read before this is called: voxbench.cli.settings)
     points: int = 49152,
     seed: int = 0,
     spacing: float = 0.5,
@@ -43,6 +44,7 @@ def ssrkd(
         predictions: Folder of CASE/sub_0.obj to sub_3.obj (patella, femur, fibula, tibia), mm.
         references: Folder of the same layout, mm, in the same frame.
         out: Folder for the results.
+        config: TOML file that gives options as key = value; those on the command line come first.
         points: Points sampled on each surface for the organisers' ASSD and HD.
         seed: Seed of the sampling (the organisers' script has none).
         spacing: Voxel spacing of DSC, mm.
@@ -57,11 +59,12 @@ def ssrkd(
 
     from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, line
     from voxbench.challenges.ssrkd.evaluation import jobs as cases_of
-    from voxbench.cli.scoring import scoring
+    from voxbench.cli.scoring import require_folders, scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
     settings = SsrkdEvaluation(points=points, seed=seed, spacing=spacing, step=step, allow_missing=allow_missing)
+    require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = cases_of(predictions, references, settings)
     with scoring(out, "ssrkd", FILES, manner) as run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from voxbench.geometry import LabelMap, Volume
     from voxbench.metrics import BoneMorphometry
+    from voxbench.metrics.morphometry import Centres
 
 app = cyclopts.App(name="morphometry", help="Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.")
 
@@ -39,6 +40,7 @@ def morphometry(
     *,
     mask: Path | None = None,
     threshold: str | None = None,
+    centres: Literal["voxels", "half-voxels"] = "voxels",
     out: Path | None = None,
     map: Path | None = None,  # noqa: A002  (the option is --map)
     json: Switch = False,
@@ -53,6 +55,7 @@ def morphometry(
         file: Image in HU, or a segmentation: 0 is background.
         mask: Region of interest, above 0 inside; the whole image if not given.
         threshold: What lies above it is bone: a number, or otsu. Needed unless the file holds two values only.
+        centres: Where spheres may lie: around voxel centres (for struts below 4 voxels), or between them, too.
         out: Write the numbers as .csv.
         map: Write the thickness at each voxel of bone, mm, as an image.
         json: Print the numbers on standard output.
@@ -69,11 +72,11 @@ def morphometry(
     region = None if mask is None else _region(image, read_labels(mask), file, mask)
     level, kind = _level(image.array, region, threshold)
     bone = image.array > level
-    found = _measured(bone, image, region, file)
+    found = _measured(bone, image, region, file, centres)
     row: dict[str, object] = {"file": str(file), "mask": "" if mask is None else str(mask)}
-    row |= {"threshold": level, "threshold_from": kind} | _numbers(found)
+    row |= {"threshold": level, "threshold_from": kind, "centres": centres} | _numbers(found)
     if map is not None:
-        _write_map(map, bone if region is None else bone & region, image)
+        _write_map(map, bone if region is None else bone & region, image, centres)
     _show(row)
     if out is not None:
         write_table(out, [row])
@@ -129,13 +132,15 @@ def _region(image: Volume, mask: LabelMap, file: Path, path: Path) -> np.ndarray
     return mask.array > 0
 
 
-def _measured(bone: np.ndarray, image: Volume, region: np.ndarray | None, file: Path) -> BoneMorphometry:
+def _measured(
+    bone: np.ndarray, image: Volume, region: np.ndarray | None, file: Path, centres: Centres
+) -> BoneMorphometry:
     """The numbers; complaints name the file."""
     from voxbench.errors import InputError
     from voxbench.metrics import bone_morphometry
 
     try:
-        return bone_morphometry(bone, image.grid.spacing, region)
+        return bone_morphometry(bone, image.grid.spacing, region, centres=centres)
     except InputError as error:
         raise type(error)(f"{file}: {error}") from error
 
@@ -170,7 +175,7 @@ def _show(row: dict[str, object]) -> None:
     Console(stderr=True, highlight=False).print(table)
 
 
-def _write_map(path: Path, bone: np.ndarray, image: Volume) -> None:
+def _write_map(path: Path, bone: np.ndarray, image: Volume, centres: Centres) -> None:
     """Thickness in mm, float32; 0 where there is no bone."""
     import numpy as np
 
@@ -179,4 +184,4 @@ def _write_map(path: Path, bone: np.ndarray, image: Volume) -> None:
     from voxbench.metrics import local_thickness
 
     side = np.float32(np.mean(image.grid.spacing))
-    write_volume(path, Volume(local_thickness(bone) * side, image.grid))
+    write_volume(path, Volume(local_thickness(bone, centres) * side, image.grid))

@@ -43,7 +43,8 @@ def lumbarsr(
         sequence: Sequences, e.g. 195X_195Y_1000Z_S; the two official ones (1000Z_S) if not given.
         observe: Sequences that a method which joins several may use; all that are there if not given.
         source: native: the scanner's voxels; registered: the volume on the target grid, read at the sequence's own
-            spacing; auto: native where it is there.
+            spacing; auto: native where it is there. With --weights of a network that was given a base, where that is
+            made from; auto: as in its training.
         confidence: Of fusion also write how much of each voxel the data fix, percent.
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.

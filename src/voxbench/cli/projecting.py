@@ -228,7 +228,7 @@ def project(
     """
     method, photons, published, seed = how
     angles = np.radians([first for first, _ in placed.angles or ()])
-    extra = {"angles": angles} if placed.angles else {}
+    extra: dict[str, Any] = {"angles": angles} if placed.angles else {}
     if placed.is_c_arm:
         extra["secondary_angles"] = np.radians([second for _, second in placed.angles or ()])
     stack = np.stack([seed_scale(image) for image in line_integrals(scaled(ct), placed.views, method)])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from voxbench.cli.output import make_folders, require_free_folder, result_folder
 from voxbench.cli.progress import Lines, lines
-from voxbench.errors import FileWriteError
+from voxbench.errors import FileReadError, FileWriteError
 from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all, run
 from voxbench.jobs.record import FOLDER
 
@@ -48,6 +48,18 @@ class Scoring:
         require_all(outcomes, kept)
         self.manner.records.drop_others(job.key for job in jobs)
         return outcomes
+
+
+def require_folders(*folders: Path) -> None:
+    """Refuse folders that are not there, which --allow-missing must not take for missing predictions.
+
+    Raises:
+        FileReadError: One does not exist, or is a file.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            what = "is a file; a folder is needed" if folder.is_file() else "no such folder"
+            raise FileReadError(f"{folder}: {what}")
 
 
 @contextmanager

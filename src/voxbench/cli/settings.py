@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,57 @@ def toml_settings(model: type[Config], option: str = "--config") -> Hook:
             Dict(values, source=token.value, use_commands_as_keys=False)(app, commands, arguments)
 
     return fill
+
+
+def toml_options(option: str = "--config", suffix: str = "") -> Hook:
+    """A hook for ``App(config=...)`` that fills any option left open on the command line from a TOML file.
+
+    Keys are the command's own options, ``allow_missing`` or ``allow-missing``; folders and files are named as they
+    would be on the command line.
+
+    Args:
+        option: Where the command line names the file; it cannot stand in the file itself, unless ``suffix`` is given.
+        suffix: Of the files that are TOML, where the option takes others too; those are the command's.
+
+    Returns:
+        The hook. It raises `UsageError` for a key that is no option, `FileReadError` for a file that cannot be read or
+        is not TOML.
+    """
+
+    def fill(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+        from cyclopts.config import Dict
+
+        own = next((argument for argument in arguments if option in argument.names), None)
+        if own is None:
+            return
+        files = [token for token in own.tokens if token.value.endswith(suffix)]
+        if suffix:
+            own.tokens = [token for token in own.tokens if token not in files]
+        known = {name.removeprefix("--") for argument in arguments for name in argument.names}
+        known -= set() if suffix else {option.removeprefix("--")}
+        for token in files:
+            values = read_toml(Path(token.value))
+            _require_options(values, known, token.value)
+            # Under the command's own name, or a key that is also a verb's (morphometry) would be left out.
+            for command in reversed(commands):
+                values = {command: values}
+            Dict(values, source=token.value)(app, commands, arguments)
+        if files and suffix and own.required and not own.tokens:
+            key = option.removeprefix("--")
+            raise UsageError(f"{option}: {files[0].value} gives options; it lacks {key} = [...], the other files")
+
+    return fill
+
+
+def _require_options(values: Mapping[str, Any], known: Collection[str], source: str) -> None:
+    """Refuse keys that name no option, and tables; an option has one value, or a list."""
+    for key, value in values.items():
+        if key.replace("_", "-") not in known:
+            near = difflib.get_close_matches(key.replace("_", "-"), sorted(known), n=1)
+            hint = f"; did you mean {near[0].replace('-', '_')}?" if near else ""
+            raise UsageError(f"{source}: {key}: not an option of this command{hint}")
+        if isinstance(value, Mapping):
+            raise UsageError(f"{source}: {key}: a table; an option is a value or a list of values")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def summary(
     /,
     *,
     labels: Path | None = None,
+    intensities: Switch = False,
     out: Path | None = None,
     jobs: int = 1,
     force: Switch = False,
@@ -37,6 +38,7 @@ def summary(
     Args:
         folder: The data set; only its images count if --labels is given.
         labels: Folder of the label maps.
+        intensities: Read the images' voxels, too: smallest, 0.5 %, median, 99.5 % and largest value of each image.
         out: A .csv file to write too.
         jobs: Processes that read files at the same time.
         force: Replace the .csv file.
@@ -58,11 +60,15 @@ def summary(
         require_free_file(out, force)
     with lines("reading") as tell:
         counted = itertools.count(1)
-        found = summarize(folder, labels, manner, lambda _: tell.doing(f"reading, {next(counted)} files done"))
+        found = summarize(
+            folder, labels, manner, lambda _: tell.doing(f"reading, {next(counted)} files done"), intensities
+        )
     console = Console(stderr=True, highlight=False)
     for split, statistics in found.splits.items():
         console.print(_counts(split, statistics), soft_wrap=True, markup=False)
         console.print(_geometry(statistics))
+        if statistics.intensities:
+            console.print(_intensities(statistics))
         if statistics.labels:
             console.print(_labels(statistics))
     if out is not None:
@@ -93,6 +99,19 @@ def _geometry(found: SplitStatistics) -> Table:
 def _of(found: SplitStatistics) -> tuple[tuple[tuple[Spread, Spread, Spread], int], ...]:
     """Spacing and size, each with its digits."""
     return (found.spacing_mm, 2), (found.size, 0)
+
+
+def _intensities(found: SplitStatistics) -> Table:
+    """A row a percentile of the voxels; over the images."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("intensity of an image")
+    for name in ("min", "median", "max"):
+        table.add_column(f"{name} of all", justify="right")
+    for name, spread in found.intensities.items():
+        table.add_row(name, *(f"{value:.6g}" for value in (spread.min, spread.median, spread.max)))
+    return table
 
 
 def _labels(found: SplitStatistics) -> Table:

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
 from voxbench.training.config import TrainingConfig
 
+if TYPE_CHECKING:
+    from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
+
 app = App(name="train", help="Train a network on a challenge's data (needs voxbench[learn]).")
+
+
+class TrainingFile(TrainingConfig):
+    """What a settings file may hold: how it is trained, and what is learned."""
+
+    method: str = ""
+    size: str = ""
+    sample: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    split: str = ""
+    validation_split: str = ""
+    sequence: tuple[str, ...] = ()
+    twin: bool = False
+    base: str | None = None
+
+
 lumbarsr = App(
-    name="lumbarsr", help="Train a super-resolution network on LumbarSR.", config=toml_settings(TrainingConfig)
+    name="lumbarsr", help="Train a super-resolution network on LumbarSR.", config=toml_settings(TrainingFile)
 )
 app.command(lumbarsr)
 
@@ -26,13 +47,28 @@ Many = Annotated[list[str] | None, Parameter(negative="")]
 class Run:
     """What from, and where to."""
 
-    data: Annotated[Path, Parameter(help="Folder holding RegisteredData/ and BoneMask/.")]
     out: Annotated[Path, Parameter(help="Folder for the run; one that was interrupted goes on.")]
+    data: Annotated[Path | None, Parameter(help="Folder holding RegisteredData/ and BoneMask/.")] = None
+    microct: Annotated[
+        list[Path] | None,
+        Parameter(
+            help="Instead of --data: micro-CT volumes (HU, 105 um), a sample each; the degradation model makes the "
+            "clinical sequences. Up to five are named Lumbar_26 to 30, more begin at 01.",
+            negative="",
+        ),
+    ] = None
+    noise_hu: Annotated[
+        float | None, Parameter(help="With --microct: noise of a 1 mm slice behind the soft kernel, HU [20].")
+    ] = None
     method: Annotated[
-        Literal["srcnn", "unet", "unet3d"], Parameter(help="srcnn, unet: slices of one sequence; unet3d: all of them.")
+        Literal["srcnn", "unet", "esrgan", "swinir", "unet3d"],
+        Parameter(help="unet3d: all sequences at once, in 3-D; the others: slices of one sequence."),
     ] = "unet3d"
     size: Annotated[Literal["laptop", "paper"], Parameter(help="The published size, or a small one.")] = "laptop"
-    sample: Annotated[list[str] | None, Parameter(help="Samples to learn from [01 to 25].", negative="")] = None
+    sample: Annotated[
+        list[str] | None,
+        Parameter(help="Samples to learn from [01 to 25; of --microct all not validated on].", negative=""),
+    ] = None
     validation: Annotated[list[str] | None, Parameter(help="Samples to validate on [none].", negative="")] = None
     split: Annotated[str | None, Parameter(help="Samples of a split to learn from, e.g. released-train.")] = None
     validation_split: Annotated[str | None, Parameter(help="Samples of a split to validate on.")] = None
@@ -40,11 +76,19 @@ class Run:
         list[str] | None,
         Parameter(help="Sequences that go in [all eight; the seed's four with its split].", negative=""),
     ] = None
+    twin: Annotated[
+        bool,
+        Parameter(negative="", help="Slices: the same field of view behind the other kernel is a second channel."),
+    ] = False
     base: Annotated[
         str | None,
         Parameter(
-            help="For unet3d: method whose volume goes in too and is corrected, e.g. fusion [the channels' mean]."
+            help="Method whose volume goes in too, and to which what is learned is added: nearest, trilinear, bicubic, "
+            "spline5, lanczos (of unet3d's sequences the first) or fusion."
         ),
+    ] = None
+    cache: Annotated[
+        Path | None, Parameter(help="Folder for unpacked volumes and bases; runs may share it [cache in --out].")
     ] = None
     config: Annotated[Path | None, Parameter(help="Training settings as TOML; options on the line come first.")] = None
     force: Annotated[bool, Parameter(negative="", help="Start anew if the folder holds a run.")] = False
@@ -67,57 +111,113 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
-    from voxbench.challenges.lumbarsr.cases import SEQUENCES, TRAINING_SAMPLES
-    from voxbench.challenges.lumbarsr.learning import LearningConfig
-    from voxbench.challenges.lumbarsr.splits import samples_of, split_named
-
-    expected = SEQUENCES if run.split is None else split_named(run.split).sequences
-    learning = LearningConfig(
-        method=run.method,
-        size=run.size,
-        samples=samples_of(run.sample, run.split, TRAINING_SAMPLES),
-        validation=samples_of(run.validation, run.validation_split, (), option="validation"),
-        sequences=tuple(run.sequence or expected),
-        base=_base(run),
-    )
-    both = sorted(set(learning.samples) & set(learning.validation))
-    if both:
-        raise UsageError(f"{', '.join(both)}: in --sample and in --validation; what is learned cannot be validated on")
-    _train(run, learning, training)
+    if (run.data is None) == (run.microct is None):
+        raise UsageError("give what to learn from: --data FOLDER, or --microct FILE...; one of the two")
+    if run.noise_hu is not None and run.microct is None:
+        raise UsageError("--noise-hu is for --microct; with --data the sequences are there already")
+    _train(run, training)
 
 
-def _base(run: Run) -> str:
-    """The method whose volume goes in too."""
-    from voxbench.errors import UsageError
-    from voxbench.tasks.superresolution import method_named
-
-    if run.base is None:
-        return ""
-    if run.method != "unet3d":
-        raise UsageError(f"--base is for unet3d; the method is {run.method}")
-    return method_named(run.base).name
-
-
-def _train(run: Run, learning: object, training: TrainingConfig) -> None:
-    from voxbench.challenges.lumbarsr.learning import LearningConfig, lesson
+def _train(run: Run, training: TrainingConfig) -> None:
+    from voxbench.challenges.lumbarsr.learning import lesson, require_sense
     from voxbench.cli.progress import lines
     from voxbench.errors import FileWriteError
     from voxbench.io import to_json
-    from voxbench.training.loop import CHECKPOINT, estimate, train
+    from voxbench.training.loop import estimate, train
+    from voxbench.training.processes import first_alone
     from voxbench.training.weights import read_card
 
-    assert isinstance(learning, LearningConfig)
     if run.out.is_file():
         raise FileWriteError(f"{run.out}: is a file; --out names the folder of the run")
-    cache = run.out / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
+    learning = _learning(run)
+    require_sense(learning, training)
+    with lines("training") as tell:
+        with first_alone() as first:
+            told = tell if first else _silent
+            if first:
+                _prepare(run)
+            task = lesson(_data(run, told), learning, training, run.cache or run.out / "cache")
+            if first:
+                tell(estimate(task, training))
+        done = train(task, training, run.out, told)
+        told(f"{done.steps} updates in {done.seconds:.0f} s; weights in {run.out}")
+    if run.json and first:
+        print(to_json(read_card(run.out)))
+
+
+def _silent(_line: str) -> None:
+    """What processes other than the first tell."""
+
+
+def _prepare(run: Run) -> None:
+    """The folders; with --force without an earlier run."""
+    import shutil
+
+    from voxbench.training.loop import CHECKPOINT
+
+    (run.cache or run.out / "cache").mkdir(parents=True, exist_ok=True)
+    run.out.mkdir(parents=True, exist_ok=True)
     if run.force:
         for name in (CHECKPOINT, "metrics.jsonl", "curves.png", "weights.safetensors", "weights.json"):
             (run.out / name).unlink(missing_ok=True)
-    task = lesson(run.data, learning, training, cache)
-    with lines("training") as tell:
-        tell(estimate(task, training))
-        done = train(task, training, run.out, tell)
-        tell(f"{done.steps} updates in {done.seconds:.0f} s; weights in {run.out}")
-    if run.json:
-        print(to_json(read_card(run.out)))
+        shutil.rmtree(run.out / "tensorboard", ignore_errors=True)
+
+
+def _simulation(run: Run) -> LumbarsrSimulation:
+    """How clinical sequences are made of micro-CT."""
+    from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
+
+    noise = {} if run.noise_hu is None else {"noise_hu": run.noise_hu}
+    return LumbarsrSimulation.model_validate({"cases": len(run.microct or ())} | noise)
+
+
+def _data(run: Run, tell: Callable[[str], None]) -> Path:
+    """The folder of the data, made if there is only micro-CT."""
+    from voxbench.challenges.lumbarsr.microct import paired
+
+    if run.data is not None:
+        return run.data
+    return paired(run.microct or (), _simulation(run), run.cache or run.out / "cache", tell)
+
+
+def _samples(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples to learn from, and to validate on."""
+    from voxbench.challenges.lumbarsr.cases import TRAINING_SAMPLES
+    from voxbench.challenges.lumbarsr.splits import samples_of
+    from voxbench.errors import UsageError
+
+    validation = samples_of(run.validation, run.validation_split, (), option="validation")
+    if run.microct is None:
+        return samples_of(run.sample, run.split, TRAINING_SAMPLES), validation
+    there = _simulation(run).samples
+    samples = samples_of(run.sample, run.split, tuple(name for name in there if name not in validation))
+    strangers = [name for name in (*samples, *validation) if name not in there]
+    if strangers:
+        raise UsageError(f"{', '.join(strangers)}: not there\n  --microct gives {', '.join(there)}")
+    if not samples:
+        raise UsageError("--validation names all of --microct; leave some to learn from")
+    return samples, validation
+
+
+def _learning(run: Run) -> LearningConfig:
+    """What is learned, from which samples."""
+    from voxbench.challenges.lumbarsr.cases import SEQUENCES, cases_of
+    from voxbench.challenges.lumbarsr.learning import LearningConfig
+    from voxbench.challenges.lumbarsr.splits import split_named
+    from voxbench.errors import InputError, UsageError
+
+    samples, validation = _samples(run)
+    sequences = tuple(run.sequence or (SEQUENCES if run.split is None else split_named(run.split).sequences))
+    try:
+        cases_of((*samples, *validation), sequences)
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    return LearningConfig(
+        method=run.method,
+        size=run.size,
+        samples=samples,
+        validation=validation,
+        sequences=sequences,
+        twin=run.twin,
+        base=run.base,
+    )

@@ -1,10 +1,10 @@
 """What a volume adds up to along the rays of a view, the adjoint, and the derivative with respect to the view.
 
-Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation. The volume
-ends at its outer faces: what a ray has of a slice there counts by its length, and between the outermost centres and the
-faces values go on (as in RTK), so that a constant volume gives exact chords. Siddon's takes the exact length of the ray in
-every voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns about it), Joseph's
-sums are made separably, many times faster; they are the same up to rounding.
+Joseph's method reads the volume at one place per slice across each ray's main axis, by bilinear interpolation. The
+volume ends at its outer faces: what a ray has of a slice there counts by its length, and between the outermost
+centres and the faces values go on, so that a constant volume gives exact chords. Siddon's takes the exact length of
+the ray in every voxel. Where the detector's rows or columns run along an axis of the voxels (a gantry that turns
+about it), Joseph's sums are made separably, many times faster; they are the same up to rounding.
 
 References:
     P. M. Joseph, IEEE Trans. Med. Imaging 1:192-196, 1982, doi:10.1109/TMI.1982.4307572;
@@ -71,7 +71,7 @@ def plan(grid: Grid, beam: AnyArray, shape: tuple[int, int]) -> Plan:
         if swapped:
             turned = turned[[0, 1, 3, 2]]
         turned[3, :2] = 0
-        if _flat(turned, shape[::-1] if swapped else shape):
+        if _flat(turned, (shape[1], shape[0]) if swapped else shape):
             return Plan(
                 (axes[0], axes[1], axes[2]), np.ascontiguousarray(turned), grid.spacing[list(axes)], True, swapped
             )

@@ -6,7 +6,7 @@ import io
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -36,13 +36,8 @@ def read_nrrd(path: AnyPath) -> RawImage:
         FileReadError: Missing, empty, truncated, damaged, or not NRRD.
         DimensionError: Not at least three axes in space, or a segmentation whose segments overlap.
     """
-    import nrrd
-
     path = require_file(path)
-    try:
-        stored, header = _stored(path)
-    except (nrrd.NRRDError, zlib.error, OSError, EOFError, ValueError, KeyError, IndexError) as error:
-        raise FileReadError(f"{path}: truncated, damaged, or not NRRD: {error}") from error
+    stored, header = _stored(path)
     if stored.dtype.kind not in "iuf":
         raise FileReadError(f"{path}: voxels of type {stored.dtype}; only real numbers are read")
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
@@ -92,19 +87,37 @@ def write_nrrd(path: AnyPath, array: AnyArray, grid: Grid, segments: LabelMap | 
 
 
 def _stored(path: Path) -> tuple[np.ndarray, Any]:
-    """Voxels, first index fastest, and header; an attached gzip stream is read past its checksum, as pynrrd is not."""
+    """Voxels, first index fastest, and header."""
+    import nrrd
+
+    wrong = (nrrd.NRRDError, zlib.error, OSError, EOFError, ValueError, KeyError, IndexError)
+    with path.open("rb") as file:
+        try:
+            header = nrrd.read_header(file)
+        except wrong as error:
+            raise FileReadError(f"{path}: not NRRD, or a damaged header: {error}") from error
+        try:
+            return _voxels(path, header, file), header
+        except FileNotFoundError as error:
+            raise FileReadError(f"{path}: the file with its voxels is missing: {error.filename}") from error
+        except wrong as error:
+            raise FileReadError(
+                f"{path}: truncated or damaged: the voxels cannot be read ({error})\n  copy or download the file again"
+            ) from error
+
+
+def _voxels(path: Path, header: Any, file: BinaryIO) -> np.ndarray:
+    """Voxels after the header; an attached gzip stream is read past its checksum, as pynrrd is not."""
     import nrrd
     from isal import igzip
 
-    with path.open("rb") as file:
-        header = nrrd.read_header(file)
-        plain = not any(
-            key in header for key in ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
-        )
-        if header.get("encoding") in {"gzip", "gz"} and plain:
-            content = io.BytesIO(igzip.decompress(file.read()))
-            return nrrd.read_data({**header, "encoding": "raw"}, content, str(path), index_order="F"), header
-        return nrrd.read_data(header, file, str(path), index_order="F"), header
+    plain = not any(
+        key in header for key in ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
+    )
+    if header.get("encoding") in {"gzip", "gz"} and plain:
+        content = io.BytesIO(igzip.decompress(file.read()))
+        return nrrd.read_data({**header, "encoding": "raw"}, content, str(path), index_order="F")
+    return nrrd.read_data(header, file, str(path), index_order="F")
 
 
 def _axes(header: Any, ndim: int) -> tuple[list[int], list[int]]:

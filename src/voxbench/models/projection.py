@@ -16,9 +16,10 @@ from voxbench.geometry.line_integrals import adjoint, core_array, forward, plan,
 def project(volume: Tensor, beam: Tensor, grid: Grid, shape: tuple[int, int]) -> Tensor:
     """Line integrals of a volume, after Joseph; differentiable in the volume and in the view.
 
-    The gradient of the volume is the exact adjoint, that of the view the derivative of Joseph's sum (piecewise smooth:
-    it jumps where a ray passes from one pair of voxel centres to the next). Runs on the CPU wherever the tensors are,
-    in float32.
+    The gradient of the volume is the exact adjoint, that of the view the derivative of Joseph's sum (piecewise
+    smooth: it jumps where a ray passes from one pair of voxel centres to the next). Left out of the latter is what
+    comes of rays that enter or leave the grid elsewhere: nothing, where the volume is 0 at its faces; fade a cut body
+    out. Runs on the CPU wherever the tensors are, in float32.
 
     Args:
         volume: Values, (i, j, k).

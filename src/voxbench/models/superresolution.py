@@ -2,7 +2,7 @@
 
 SRCNN: C. Dong et al., IEEE Trans. Pattern Anal. Mach. Intell. 38(2):295-307, 2016, doi:10.1109/TPAMI.2015.2439281.
 U-Net: O. Ronneberger et al., MICCAI 2015, doi:10.1007/978-3-319-24574-4_28; in 3-D Ö. Çiçek et al., MICCAI 2016,
-doi:10.1007/978-3-319-46723-8_49.
+doi:10.1007/978-3-319-46723-8_49. ESRGAN and SwinIR have files of their own.
 """
 
 from __future__ import annotations
@@ -13,27 +13,34 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Name = Literal["srcnn", "unet", "unet3d"]
+from voxbench.models.esrgan import Discriminator, Generator
+from voxbench.models.swinir import Sizes, SwinIr
+
+Name = Literal["srcnn", "unet", "esrgan", "swinir", "unet3d"]
 Size = Literal["laptop", "paper"]
-Residual = Literal["nothing", "mean", "last"]
 
 
 class Srcnn(nn.Module):
-    """Three convolutions, 9 x 9, 1 x 1 and 5 x 5, 64 and 32 features: 8 129 parameters with one channel.
+    """Three convolutions with 64 and 32 features: 9 x 9, 1 x 1 (or ``middle``) and 5 x 5.
 
     Attributes:
         layers: The convolutions.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, middle: int = 1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(channels, 64, 9, padding=4, padding_mode="replicate"),
             nn.ReLU(),
-            nn.Conv2d(64, 32, 1),
+            nn.Conv2d(64, 32, middle, padding=middle // 2, padding_mode="replicate"),
             nn.ReLU(),
             nn.Conv2d(32, 1, 5, padding=2, padding_mode="replicate"),
         )
+
+    @property
+    def last(self) -> nn.Module:
+        """The layer that gives the image."""
+        return self.layers[-1]
 
     def forward(self, image: Tensor) -> Tensor:
         """(b, c, i, j) to (b, 1, i, j)."""
@@ -44,12 +51,10 @@ class Unet(nn.Module):
     """Encoder and decoder with skips, in two or three dimensions; no normalisation, since grey values mean something.
 
     Attributes:
-        residual: What its output is added to: nothing, the mean of the channels, or the last channel.
+        residual: Whether what it gives is added to the mean of the channels.
     """
 
-    def __init__(
-        self, channels: int, dimensions: Literal[2, 3], features: int, levels: int, residual: Residual
-    ) -> None:
+    def __init__(self, channels: int, dimensions: Literal[2, 3], features: int, levels: int, residual: bool) -> None:
         super().__init__()
         self.residual = residual
         conv, up = (nn.Conv2d, nn.ConvTranspose2d) if dimensions == 2 else (nn.Conv3d, nn.ConvTranspose3d)
@@ -68,7 +73,7 @@ class Unet(nn.Module):
         self.lift = nn.ModuleList([up(b, a, 2, stride=2) for a, b in pairwise(widths)])
         self.up = nn.ModuleList([block(2 * width, width) for width in widths[:-1]])
         self.last = conv(widths[0], 1, 1)
-        if residual != "nothing":
+        if residual:
             nn.init.zeros_(self.last.weight)
             nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]  (the layer has a bias)
 
@@ -83,25 +88,59 @@ class Unet(nn.Module):
             x = block(torch.cat([skip, lift(x)], dim=1))
         x = self.last(x)
         x = x[(..., *(slice(n) for n in sizes))]
-        if self.residual == "nothing":
-            return x
-        return x + (image[:, -1:] if self.residual == "last" else image.mean(dim=1, keepdim=True))
+        return x + image.mean(dim=1, keepdim=True) if self.residual else x
 
 
-def build(name: Name, channels: int, size: Size = "laptop", base: str = "") -> nn.Module:
+class Onto(nn.Module):
+    """What a network gives, added to one of its channels; before it has learned anything, that channel.
+
+    Attributes:
+        network: The network; its ``last`` layer gives the image.
+        channel: Which channel.
+    """
+
+    def __init__(self, network: Srcnn | Unet | Generator | SwinIr, channel: int) -> None:
+        super().__init__()
+        self.network, self.channel = network, channel
+        for parameter in network.last.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(b, c, ...) to (b, 1, ...)."""
+        return image[:, [self.channel]] + self.network(image)
+
+
+def build(name: Name, channels: int, size: Size = "laptop", base: bool = False) -> nn.Module:
     """The network of a method.
 
     Args:
-        name: ``srcnn`` and ``unet`` look at axial slices, ``unet3d`` at volumes.
-        channels: Observations that go in.
-        size: ``paper`` is the published size (31 million parameters for ``unet``); the laptop's has a sixteenth.
-        base: Method whose volume is the last channel, to which ``unet3d`` adds; none: it adds to the channels' mean.
+        name: ``unet3d`` looks at volumes, the others at axial slices.
+        channels: Channels that go in; of slices the first is the sequence itself.
+        size: ``paper`` is the published size, see `docs/lumbarsr.md` for the parameters of each.
+        base: Whether the last channel is a volume that is to be corrected: what the network gives is added to it.
+            Without one ``unet3d`` corrects the mean of its channels, ``esrgan`` and ``swinir`` the first of them.
     """
+    paper = size == "paper"
     if name == "srcnn":
-        return Srcnn(channels)
-    if name == "unet":
-        return Unet(channels, 2, 64 if size == "paper" else 16, 5, residual="nothing")
-    return Unet(channels, 3, 24 if size == "paper" else 12, 3, residual="last" if base else "mean")
+        network = Srcnn(channels, 5 if paper else 1)
+    elif name == "unet":
+        network = Unet(channels, 2, 64 if paper else 16, 5, residual=False)
+    elif name == "unet3d":
+        network = Unet(channels, 3, 24 if paper else 12, 3, residual=not base)
+    elif name == "esrgan":
+        network = Generator(channels, *((64, 32, 23) if paper else (24, 12, 3)))
+    else:
+        network = SwinIr(channels, Sizes() if paper else Sizes(features=32, heads=4, groups=2, layers=2))
+    if base:
+        return Onto(network, channels - 1)
+    return Onto(network, 0) if name in ("esrgan", "swinir") else network
+
+
+def build_critic(name: Name, size: Size = "laptop") -> nn.Module | None:
+    """The discriminator a method is trained against; None for those that have none."""
+    if name != "esrgan":
+        return None
+    return Discriminator(64, 4) if size == "paper" else Discriminator(16, 3)
 
 
 def dimensions_of(name: Name) -> Literal[2, 3]:

@@ -17,6 +17,19 @@ _KEY = "voxbench"
 
 
 @dataclass
+class Critic:
+    """A discriminator, and what moves it.
+
+    Attributes:
+        model: The network.
+        optimiser: AdamW.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+
+
+@dataclass
 class State:
     """A training under way.
 
@@ -28,6 +41,7 @@ class State:
         best: The best validation so far; None before the first.
         waited: Validations since.
         about: What must agree for a run to go on: configuration, data, network.
+        critic: What the network learns against; None for most.
     """
 
     model: nn.Module
@@ -37,6 +51,13 @@ class State:
     best: float | None = None
     waited: int = 0
     about: dict[str, Any] = field(default_factory=dict)
+    critic: Critic | None = None
+
+    @property
+    def learners(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """What is being updated, and what by; names as in the file."""
+        pairs = {"model": (self.model, self.optimiser)}
+        return pairs if self.critic is None else pairs | {"critic": (self.critic.model, self.critic.optimiser)}
 
 
 def save(path: Path, state: State) -> None:
@@ -47,10 +68,12 @@ def save(path: Path, state: State) -> None:
     """
     from safetensors.torch import save_file
 
-    tensors = {f"model.{n}": t for n, t in state.model.state_dict().items()}
-    tensors |= {f"average.{n}": t for n, t in state.average.state_dict().items()}
-    for name, values in _moments(state).items():
-        tensors |= {f"moment.{name}.{key}": value for key, value in values.items()}
+    tensors = {f"average.{n}": t for n, t in state.average.state_dict().items()}
+    for learner, (model, optimiser) in state.learners.items():
+        tensors |= {f"{learner}.{n}": t for n, t in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            moments = optimiser.state.get(parameter, {})
+            tensors |= {f"{learner} moment.{name}.{key}": value for key, value in moments.items()}
     about = {"step": state.step, "best": state.best, "waited": state.waited, "about": state.about}
     with atomic(path) as temporary:
         save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, {_KEY: json.dumps(about)})
@@ -70,16 +93,10 @@ def load(path: Path, state: State) -> None:
                 f"{path}: of another training\n  {key} there  {there}\n  {key} here   {here}\n"
                 "  give another --out, or --force to start anew"
             )
-    state.model.load_state_dict(_named(tensors, "model."))
     state.average.load_state_dict(_named(tensors, "average."))
-    moments = _named(tensors, "moment.")
-    for name, parameter in state.model.named_parameters():
-        keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{key}" in moments]
-        values = {key: moments[f"{name}.{key}"] for key in keys}
-        if values:
-            state.optimiser.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in values.items()
-            }
+    for learner, (model, optimiser) in state.learners.items():
+        model.load_state_dict(_named(tensors, f"{learner}."))
+        _load_moments(model, optimiser, _named(tensors, f"{learner} moment."))
     state.step, state.best, state.waited = about["step"], about["best"], about["waited"]
 
 
@@ -103,5 +120,11 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _moments(state: State) -> dict[str, dict[str, Tensor]]:
-    return {name: dict(state.optimiser.state.get(p, {})) for name, p in state.model.named_parameters()}
+def _load_moments(model: nn.Module, optimiser: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{key}" in moments]
+        values = {key: moments[f"{name}.{key}"] for key in keys}
+        if values:
+            optimiser.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device) for key, value in values.items()
+            }

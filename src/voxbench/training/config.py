@@ -9,6 +9,14 @@ from pydantic import Field, model_validator
 from voxbench.config import Config
 
 
+class GanConfig(Config):
+    """How a network learns against a discriminator, where its method has one."""
+
+    pretrain: float = Field(default=0.5, ge=0, le=1, description="Share of the updates before it, by the loss alone.")
+    weight: float = Field(default=0.005, gt=0, description="Of the adversarial loss, beside the loss.")
+    learning_rate: float = Field(default=1e-4, gt=0, description="Largest step of the discriminator; falls alike.")
+
+
 class TrainingConfig(Config):
     """How a network is trained; what is learned, and from what, is the method's own."""
 
@@ -23,12 +31,15 @@ class TrainingConfig(Config):
     weight_decay: float = Field(default=1e-4, ge=0, description="Of AdamW.")
     clip: float = Field(default=1.0, gt=0, description="Largest norm of a gradient.")
     average: float = Field(default=0.995, ge=0, lt=1, description="Decay of the moving average of the weights.")
-    loss: Literal["l1", "charbonnier"] = Field(default="charbonnier", description="What is made small.")
+    loss: Literal["l1", "charbonnier"] | None = Field(default=None, description="What is made small [the method's].")
+    outside: float = Field(default=1.0, ge=0, description="Weight in the loss of voxels outside the mask; inside 1.")
+    gan: GanConfig = Field(default=GanConfig(), description="For methods that learn against a discriminator.")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the forward pass.")
     seed: int = Field(default=0, ge=0, description="Decides weights, patches and augmentation.")
     validate_every: int = Field(default=500, ge=1, description="Updates between validations on whole cases.")
     save_every: int = Field(default=100, ge=1, description="Updates between checkpoints.")
     patience: int = Field(default=0, ge=0, description="Validations without a better one before stopping; 0: never.")
+    tensorboard: bool = Field(default=False, description="Write TensorBoard events too (needs tensorboard).")
 
     @model_validator(mode="after")
     def _parts(self) -> TrainingConfig:

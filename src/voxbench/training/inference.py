@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from voxbench.training.patches import Channels
+
 Predict = Callable[[np.ndarray], np.ndarray]
 Triple = tuple[int, int, int]
 
 
 def sliding_window(
-    predict: Predict, inputs: np.ndarray, out: np.ndarray, window: Triple, overlap: float = 0.25, batch: int = 1
+    predict: Predict,
+    inputs: np.ndarray | Channels,
+    out: np.ndarray,
+    window: Triple,
+    overlap: float = 0.25,
+    batch: int = 1,
 ) -> None:
     """Fill ``out`` with the weighted mean of what overlapping windows give.
 

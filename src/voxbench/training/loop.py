@@ -11,31 +11,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from voxbench.errors import NotFiniteError
-from voxbench.models.losses import LOSSES
-from voxbench.training.checkpoint import State, load, save
+from voxbench.models.losses import Name
+from voxbench.training.checkpoint import Critic, State, load, save
 from voxbench.training.config import TrainingConfig
-from voxbench.training.optimise import average_in, learning_rate, optimiser
+from voxbench.training.optimise import learning_rate, optimiser
+from voxbench.training.processes import cpu
 from voxbench.training.record import Log, draw_curves
+from voxbench.training.update import Means, Source, pretrained_steps, shares, update
 from voxbench.training.weights import save_weights
 
 CHECKPOINT = "checkpoint.safetensors"
 Validation = Callable[[nn.Module], dict[str, float]]
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Where batches come from."""
-
-    def batch(self, step: int, rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, targets and weights of some patches of a step."""
-        ...
+UNDECISIVE = {"tensorboard"}
+"""Settings that change nothing in the weights; a run goes on with others."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,9 @@ class Lesson:
         validate: Scores a network on whole cases; None leaves validation out.
         better: The score that decides, higher is better.
         card: Goes into the weights' card: method, data hashes, spacing, licence.
+        loss: What is made small where the settings name nothing else.
+        critic: Makes a discriminator, against which it is learned; the last weights are kept then, not those of the
+            best score, since such scores prefer blur.
     """
 
     build: Callable[[], nn.Module]
@@ -55,6 +52,8 @@ class Lesson:
     validate: Validation | None = None
     better: str = ""
     card: dict[str, Any] = field(default_factory=dict)
+    loss: Name = "charbonnier"
+    critic: Callable[[], nn.Module] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,26 +89,26 @@ def train(
     Raises:
         FileReadError: The folder holds a run of other settings, data or network.
         NotFiniteError: The loss is no longer a number.
+        UsageError: A batch cannot be shared out among the processes.
+        MissingToolError: TensorBoard is wanted and not installed.
     """
     from accelerate import Accelerator
 
     start = time.perf_counter()
-    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no", cpu=_cpu())
+    accelerator = Accelerator(cpu=cpu())
+    shares(accelerator, config)  # refuse before anything is made
     torch.use_deterministic_algorithms(True, warn_only=accelerator.device.type != "cpu")
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    model = lesson.build().to(accelerator.device)
-    state = State(model, copy.deepcopy(model), optimiser(model, config))
-    state.about = {"config": config.model_dump(mode="json"), **{k: lesson.card[k] for k in sorted(lesson.card)}}
+    state = begin(lesson, config, accelerator.device)
     if (folder / CHECKPOINT).is_file():
         load(folder / CHECKPOINT, state)
         tell(f"going on after {state.step} of {config.steps} updates")
-    log = Log(folder, state.step) if accelerator.is_main_process else None
-    prepared = accelerator.prepare_model(model)
+    log = Log(folder, state.step, config.tensorboard) if accelerator.is_main_process else None
+    means = _means(lesson, config, state, accelerator)
     while state.step < config.steps and not (config.patience and state.waited >= config.patience):
-        loss = _update(accelerator, prepared, state, lesson.source, config)
+        losses = update(means, state, lesson.source, config)
         if state.step % 20 == 0 or state.step == config.steps:
-            _note(log, state, loss, config, tell)
+            _note(log, state, losses, config, tell)
         due = state.step % config.validate_every == 0 or state.step == config.steps
         if due and accelerator.is_main_process:
             _validate(lesson, state, log, folder, tell)
@@ -117,68 +116,100 @@ def train(
             save(folder / CHECKPOINT, state)
         if due and accelerator.num_processes > 1:
             state.waited = _shared(accelerator, state.waited)
+    if log is not None:
+        log.close()
     accelerator.wait_for_everyone()
     return Trained(state.average, state.step, state.best, time.perf_counter() - start)
 
 
+def begin(lesson: Lesson, config: TrainingConfig, device: torch.device) -> State:
+    """A training before its first update."""
+    torch.manual_seed(config.seed)
+    model = lesson.build().to(device)
+    state = State(model, copy.deepcopy(model), optimiser(model, config))
+    settings = config.model_dump(mode="json", exclude=UNDECISIVE)
+    state.about = {"config": settings, **{k: lesson.card[k] for k in sorted(lesson.card)}}
+    if lesson.critic is not None:
+        critic = lesson.critic().to(device)
+        state.critic = Critic(critic, optimiser(critic, config))
+    return state
+
+
 def estimate(lesson: Lesson, config: TrainingConfig, trials: int = 3) -> str:
     """What a training will take, from a few updates of a throw-away network: time, memory, parameters."""
-    torch.manual_seed(config.seed)
-    model = lesson.build()
-    steps = optimiser(model, config)
-    seconds, shape = [], ()
-    for step in range(trials):
-        begin = time.perf_counter()
-        inputs, targets, weights = (torch.from_numpy(a) for a in lesson.source.batch(step, range(config.batch)))
-        shape = tuple(inputs.shape)
-        LOSSES[config.loss](model(inputs), targets, weights).backward()
-        steps.step()
-        steps.zero_grad()
-        seconds.append(time.perf_counter() - begin)
-    parameters = sum(p.numel() for p in model.parameters())
-    minutes = config.steps * float(np.median(seconds)) / 60
-    megabytes = 5 * 4 * parameters / 2**20
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=cpu())
+    state = begin(lesson, config, accelerator.device)
+    rows, _ = shares(accelerator, config)[0]
+    shape = tuple(lesson.source.batch(0, rows)[0].shape)
+    ours = _Alone(accelerator.device, accelerator.num_processes, accelerator.process_index)
+    alone = Means(ours, state.model, None, config.loss or lesson.loss)
+    seconds = _seconds(alone, state, lesson, config, range(trials))
+    told, minutes = f"{seconds:.2f} s", config.steps * seconds / 60
+    networks = [state.model]
+    if state.critic is not None:
+        before = pretrained_steps(config)
+        against = Means(alone.accelerator, state.model, state.critic.model, alone.loss)
+        slower = _seconds(against, state, lesson, config, range(before, before + trials))
+        told += f" (from {before} on {slower:.2f} s)"
+        minutes += (config.steps - before) * (slower - seconds) / 60
+        networks.append(state.critic.model)
+    parameters = [sum(p.numel() for p in network.parameters()) for network in networks]
+    megabytes = 5 * 4 * sum(parameters) / 2**20
     return (
-        f"{parameters} parameters, weights and optimiser {megabytes:.0f} MB, batch {shape}; "
-        f"{config.steps} updates of {np.median(seconds):.2f} s: about {minutes:.0f} min on this CPU, validation apart"
+        f"{parameters[0]} parameters"
+        + (f" and {parameters[1]} of the discriminator" if state.critic else "")
+        + f", weights and optimiser {megabytes:.0f} MB, {config.accumulate} times {shape} a batch; "
+        f"{config.steps} updates of {told}: about {minutes:.0f} min on this {_device(accelerator)}, validation apart"
     )
 
 
-def _update(accelerator: Any, prepared: nn.Module, state: State, source: Source, config: TrainingConfig) -> float:
-    """One update of the weights; the mean loss over all processes."""
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(state.step, config)
-    state.model.train()
-    total = torch.zeros((), device=accelerator.device)
-    ours = range(accelerator.process_index, config.batch, accelerator.num_processes)
-    parts = [list(ours)[part :: config.accumulate] for part in range(config.accumulate)]
-    for rows in (rows for rows in parts if rows):
-        arrays = source.batch(state.step, rows)
-        inputs, targets, weights = (torch.from_numpy(a).to(accelerator.device) for a in arrays)
-        with accelerator.autocast():
-            loss = LOSSES[config.loss](prepared(inputs).float(), targets, weights) * (len(rows) / len(ours))
-        accelerator.backward(loss)
-        total += loss.detach()
-    mean = float(accelerator.reduce(total, reduction="mean"))
-    if not np.isfinite(mean):
-        raise NotFiniteError(
-            f"the loss became {mean} at update {state.step + 1}\n  try a smaller --learning-rate (now "
-            f"{config.learning_rate:g}), or check the data: voxbench check"
-        )
-    nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
-    state.optimiser.step()
-    state.optimiser.zero_grad()
-    state.step += 1
-    average_in(state.average, state.model, config.average, state.step)
-    return mean
+@dataclass(frozen=True)
+class _Alone:
+    """One of the processes, that talks to no other."""
+
+    device: torch.device
+    num_processes: int
+    process_index: int
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+
+    def reduce(self, values: torch.Tensor, reduction: str) -> torch.Tensor:
+        assert reduction == "mean"
+        return values
 
 
-def _note(log: Log | None, state: State, loss: float, config: TrainingConfig, tell: Callable[[str], None]) -> None:
+def _seconds(means: Means, state: State, lesson: Lesson, config: TrainingConfig, steps: range) -> float:
+    """Of an update, the median."""
+    seconds = []
+    for step in steps:
+        state.step = step
+        begin = time.perf_counter()
+        update(means, state, lesson.source, config)
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
+
+
+def _device(accelerator: Any) -> str:
+    return "CPU" if accelerator.device.type == "cpu" else accelerator.device.type.upper()
+
+
+def _means(lesson: Lesson, config: TrainingConfig, state: State, accelerator: Any) -> Means:
+    critic = accelerator.prepare_model(state.critic.model) if state.critic is not None else None
+    return Means(accelerator, accelerator.prepare_model(state.model), critic, config.loss or lesson.loss)
+
+
+def _note(
+    log: Log | None, state: State, losses: dict[str, float], config: TrainingConfig, tell: Callable[[str], None]
+) -> None:
     if log is None:
         return
-    log.add({"step": state.step, "loss": loss, "learning_rate": learning_rate(state.step - 1, config)})
+    log.add({"step": state.step, **losses, "learning_rate": learning_rate(state.step - 1, config)})
     if state.step % 100 == 0:
-        tell(f"{state.step} of {config.steps} updates, loss {loss:.5f}")
+        told = ", ".join(f"{name} {value:.5f}" for name, value in losses.items())
+        tell(f"{state.step} of {config.steps} updates, {told}")
 
 
 def _validate(lesson: Lesson, state: State, log: Log | None, folder: Path, tell: Callable[[str], None]) -> None:
@@ -190,7 +221,7 @@ def _validate(lesson: Lesson, state: State, log: Log | None, folder: Path, tell:
             scores = lesson.validate(state.average)
         tell(f"{state.step} updates: " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
     score = scores.get(lesson.better)
-    if score is None or state.best is None or score > state.best:
+    if state.critic is not None or score is None or state.best is None or score > state.best:
         state.best, state.waited = score, 0
         card = dict(state.about) | {"steps": state.step, "validation": scores, "torch": str(torch.__version__)}
         save_weights(folder, state.average, card)
@@ -205,7 +236,3 @@ def _shared(accelerator: Any, value: int) -> int:
     """The first process's value, in all of them."""
     mine = torch.tensor(value if accelerator.is_main_process else 0, device=accelerator.device)
     return int(accelerator.reduce(mine, reduction="sum"))
-
-
-def _cpu() -> bool:
-    return not (torch.cuda.is_available() or torch.backends.mps.is_available())

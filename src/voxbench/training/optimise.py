@@ -14,7 +14,7 @@ from voxbench.training.config import TrainingConfig
 
 
 def optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW over all parameters of a model."""
+    """AdamW over all parameters of a model; its learning rate is set before every update."""
     return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
 
 

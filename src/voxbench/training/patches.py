@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,43 @@ import numpy as np
 from voxbench.errors import EmptyShapeError, GridMismatchError
 
 _CENTRES = 20_000
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Inputs (c, i, j, k), target and weight (1, i, j, k)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Arrays of one shape side by side, read like one of (c, i, j, k); each may be memory-mapped, none is copied.
+
+    Attributes:
+        arrays: (i, j, k) each.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not lie on one grid."""
+        shapes = [array.shape for array in self.arrays]
+        if len(set(shapes)) != 1:
+            raise GridMismatchError(
+                f"channels must have one shape\n  there are {', '.join(map(str, shapes)) or 'none'}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(c, i, j, k)."""
+        return len(self.arrays), *self.arrays[0].shape
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.arrays)
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        """A box of some channels."""
+        some, *box = index
+        return np.stack([np.asarray(array[tuple(box)]) for array in self.arrays[some]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +62,7 @@ class Case:
     """
 
     name: str
-    inputs: np.ndarray
+    inputs: np.ndarray | Channels
     target: np.ndarray
     mask: np.ndarray
 
@@ -52,6 +89,7 @@ class Patches:
         seed: Decides all draws.
         offset: Subtracted from stored values.
         width: They are divided by it.
+        outside: Weight of voxels outside the mask; those inside have 1.
     """
 
     cases: Sequence[Case]
@@ -62,6 +100,7 @@ class Patches:
     seed: int
     offset: float = 0.0
     width: float = 1.0
+    outside: float = 1.0
 
     def __post_init__(self) -> None:
         """Find where foreground patches may be centred."""
@@ -86,13 +125,13 @@ class Patches:
             Inputs (n, c, i, j[, k]), targets and weights (n, 1, i, j[, k]), float32, normalised.
         """
         parts = [self._one(np.random.default_rng((self.seed, step, row))) for row in rows]
-        inputs, targets = (np.stack(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
+        inputs, targets, weights = (np.stack(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
         inputs, targets = ((values - self.offset) / self.width for values in (inputs, targets))
         if self.dimensions == 2:
-            inputs, targets = inputs[..., 0], targets[..., 0]
-        return inputs, targets, np.ones_like(targets)
+            inputs, targets, weights = inputs[..., 0], targets[..., 0], weights[..., 0]
+        return inputs, targets, weights
 
-    def _one(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _one(self, rng: np.random.Generator) -> Parts:
         which = int(rng.integers(len(self.cases)))
         case, centres = self.cases[which], self._centres[which]  # pyright: ignore[reportAttributeAccessIssue]
         shape = self._shape  # pyright: ignore[reportAttributeAccessIssue]
@@ -104,15 +143,16 @@ class Patches:
             low = [int(rng.integers(r + 1)) for r in room]
         box = tuple(slice(a, a + s) for a, s in zip(low, shape, strict=True))
         inputs, target = np.asarray(case.inputs[(slice(None), *box)]), np.asarray(case.target[box])[None]
-        return _turned(inputs, target, rng) if self.augment else (inputs, target)
+        weight = np.where(np.asarray(case.mask[box])[None], np.float32(1), np.float32(self.outside))
+        return _turned((inputs, target, weight), rng) if self.augment else (inputs, target, weight)
 
 
-def _turned(inputs: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _turned(parts: Parts, rng: np.random.Generator) -> Parts:
     """Mirrored along some axes and turned by quarters in the slice."""
     axes = tuple(int(a) + 1 for a in np.flatnonzero(rng.random(3) < 0.5))
     turns = int(rng.integers(4))
-    inputs, target = (np.rot90(np.flip(a, axes), turns, (1, 2)) for a in (inputs, target))
-    return np.ascontiguousarray(inputs), np.ascontiguousarray(target)
+    inputs, target, weight = (np.ascontiguousarray(np.rot90(np.flip(a, axes), turns, (1, 2))) for a in parts)
+    return inputs, target, weight
 
 
 def _centres(mask: np.ndarray, seed: int) -> np.ndarray:

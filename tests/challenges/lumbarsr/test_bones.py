@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from voxbench.challenges.lumbarsr.bones import CLAIMS, QUANTITIES, bone_summary, bones
+from voxbench.challenges.lumbarsr.bones import CLAIMS, QUANTITIES, RANKED, bone_summary, bones
 from voxbench.challenges.lumbarsr.cases import Case
 from voxbench.cli import main
 from voxbench.errors import EmptyShapeError
@@ -44,8 +44,9 @@ def data(root, samples, thick=4, spacing=SPACING):
 
 def command(root, *words, samples=("Lumbar_26",)):
     chosen = [word for sample in samples for word in ("--sample", sample)]
-    folders = ["--predictions", str(root / "p"), "--references", str(root), "--out", str(root / "out")]
-    return main(["evaluate", "lumbarsr", *folders, "--method", "unet", "--sequence", SEQUENCE, *chosen, *words])
+    words = [*words] + ([] if "--out" in words else ["--out", str(root / "out"), "--method", "unet"])
+    folders = ["--predictions", str(root / "p"), "--references", str(root)]
+    return main(["evaluate", "lumbarsr", *folders, "--sequence", SEQUENCE, *chosen, *words])
 
 
 def test_both_volumes_are_measured_with_one_threshold():
@@ -70,11 +71,16 @@ def test_a_threshold_above_everything_leaves_no_bone():
 
 
 def test_undefined_differences_are_left_out_and_counted():
-    records = [{"difference": dict.fromkeys(QUANTITIES, value)} for value in (1.0, 2.0, 3.0, 0.0, math.nan)]
+    records = [
+        {"reference": dict.fromkeys(QUANTITIES, 7.0)}
+        | {"prediction": dict.fromkeys(QUANTITIES, 7 + value), "difference": dict.fromkeys(QUANTITIES, value)}
+        for value in (1.0, 2.0, 4.0, 0.0, math.nan)
+    ]
     summary = bone_summary(["a"] * 4 + ["a"], records)["a"]
     assert list(summary) == list(CLAIMS)
     thick, fraction = summary["trabecular_thickness"], summary["bone_volume_fraction"]
     assert (thick["pairs"], thick["zero"], thick["undefined"]) == (3, 1, 1)
+    assert (thick["mean_reference"], thick["mean_prediction"], thick["mean_difference"]) == (7, 8.75, 1.75)
     assert thick["median_difference"] == 1.5
     assert thick["p_value"] == pytest.approx(1 / 8)
     assert fraction["p_value"] == 1
@@ -99,7 +105,44 @@ def test_the_command_writes_morphometry_and_its_test(tmp_path, capsys):
     summary = json.loads((tmp_path / "out" / "scores.json").read_text())["bone_morphometry"][SEQUENCE]
     assert summary["trabecular_thickness"]["p_value"] == 0.03125
     assert summary["bone_volume_fraction"]["p_value"] == 1
-    assert "bone morphometry" in capsys.readouterr().err
+    assert summary["trabecular_thickness"]["mean_difference"] == pytest.approx(0.21)
+    told = capsys.readouterr().err
+    assert f"bone morphometry, {SEQUENCE}" in told
+    (line,) = [line for line in told.splitlines() if "Tb.Th" in line]
+    assert [cell.strip() for cell in line.split("│")[1:-1]] == ["Tb.Th", "0.21", "0.42", "+0.21", "> 0", "5", "0.03125"]
+
+
+def test_the_organisers_directions():
+    published = ("bone_volume_fraction", "trabecular_thickness", "trabecular_separation", "trabecular_number_plate")
+    assert [CLAIMS[name] for name in published] == ["less", "greater", "greater", "less"]
+
+
+def test_runs_are_ranked_by_the_error_of_their_morphometry(tmp_path, capsys):
+    samples = ("Lumbar_26", "Lumbar_27")
+    data(tmp_path, samples)
+    for sample in samples:
+        save(Case(sample, SEQUENCE).prediction(tmp_path / "p", "same"), plates(2))
+        save(Case(sample, SEQUENCE).prediction(tmp_path / "p", "none"), plates(0))
+    words = ("--morphometry", "--threshold", "300")
+    for method in ("unet", "same", "none"):
+        assert command(tmp_path, *words, "--method", method, "--out", str(tmp_path / method), samples=samples) == 0
+    table = json.loads((tmp_path / "unet" / "scores.json").read_text())["table"]
+    units = {name: (table[name]["unit"], table[name]["better"]) for name in RANKED}
+    assert list(units.values()) == [("", "lower"), ("mm", "lower"), ("mm", "lower"), ("1/mm", "lower")]
+    assert table["bv_tv_error"]["values"] == {f"{sample} {SEQUENCE}": pytest.approx(1 / 3) for sample in samples}
+    assert list(table["tb_th_error"]["values"].values()) == pytest.approx([0.21, 0.21])
+    capsys.readouterr()
+    runs = [str(tmp_path / method) for method in ("unet", "same", "none")]
+    assert main(["rank", *runs, "--metric", "bv_tv_error", "--metric", "tb_th_error", "--json"]) == 0
+    rows = {row["method"]: row for row in json.loads(capsys.readouterr().out)["leaderboard"]}
+    assert list(rows) == ["same", "unet", "none"]
+    assert [row["tb_th_error_undefined"] for row in rows.values()] == [0, 0, 2]  # no bone, no thickness
+
+
+def test_without_morphometry_there_is_nothing_of_it_in_the_table(tmp_path):
+    data(tmp_path, ["Lumbar_26"])
+    assert command(tmp_path) == 0
+    assert not {*RANKED} & {*json.loads((tmp_path / "out" / "scores.json").read_text())["table"]}
 
 
 def test_the_command_computes_again_when_the_threshold_changes(tmp_path, capsys):

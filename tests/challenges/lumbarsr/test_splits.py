@@ -43,9 +43,9 @@ def test_samples_come_from_the_line_from_a_split_or_by_default():
         ("predict lumbarsr --data d --out o --split released", 2, "there are seed-train, seed-phase-1"),
         ("predict lumbarsr --data d --out o --split seed-phase-2", 1, "Lumbar_40"),
         ("predict lumbarsr --data d --out o --split seed-train --sample Lumbar_01", 2, "not both"),
-        ("evaluate lumbarsr --predictions p --references r --method m --out o --split seed-phase-2", 2, "hidden"),
+        ("evaluate lumbarsr --predictions . --references . --method m --out o --split seed-phase-2", 2, "hidden"),
         (
-            "evaluate lumbarsr --predictions p --references r --method m --out o --split seed-phase-1",
+            "evaluate lumbarsr --predictions . --references . --method m --out o --split seed-phase-1",
             1,
             "5 of 5 references",
         ),

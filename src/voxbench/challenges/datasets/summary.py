@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 
 from voxbench.challenges.datasets.contents import MANY_IDS, label_counts
 from voxbench.challenges.datasets.naming import Entry, entry_of, files_below, partners
-from voxbench.errors import FileReadError
-from voxbench.io import read_grid, read_labels
+from voxbench.errors import FileReadError, NotFiniteError
+from voxbench.io import read_grid, read_labels, read_volume
 from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.types import AnyArray
 
+INTENSITIES = {"min": 0.0, "p0.5": 0.5, "median": 50.0, "p99.5": 99.5, "max": 100.0}
+"""Percentiles of an image's voxels, by name."""
 COLUMNS = ("split", "what", "label", "cases", "rate_percent", "min", "median", "max")
 
 
@@ -64,6 +66,7 @@ class SplitStatistics:
         spacing_mm: Along i, j, k of the files; of the label maps if there are no images.
         size: Voxels along i, j, k.
         labels: By id.
+        intensities: By the names of `INTENSITIES`, over the images; empty if they were not asked for.
     """
 
     images: int
@@ -73,6 +76,7 @@ class SplitStatistics:
     spacing_mm: tuple[Spread, Spread, Spread]
     size: tuple[Spread, Spread, Spread]
     labels: dict[int, LabelStatistics]
+    intensities: dict[str, Spread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,21 @@ class Summary:
                     yield {"split": split, "what": f"{what}_{axis}", "cases": found.images or found.label_maps} | vars(
                         spread
                     )
+            for name, spread in found.intensities.items():
+                yield {"split": split, "what": f"intensity_{name}", "cases": found.images} | vars(spread)
             for label, of in found.labels.items():
                 about = {"split": split, "label": label, "cases": of.cases, "rate_percent": of.rate_percent}
                 yield about | {"what": "volume_ml"} | vars(of.volume_ml)
                 yield about | {"what": "components"} | vars(of.components)
 
 
-def summarize(folder: Path, labels: Path | None = None, manner: Manner = Manner(), told: Told | None = None) -> Summary:
+def summarize(
+    folder: Path,
+    labels: Path | None = None,
+    manner: Manner = Manner(),
+    told: Told | None = None,
+    intensities: bool = False,
+) -> Summary:
     """Read every image and label map below a folder.
 
     Args:
@@ -109,13 +121,14 @@ def summarize(folder: Path, labels: Path | None = None, manner: Manner = Manner(
         labels: Label maps.
         manner: How many processes read.
         told: Told of each file as it was read.
+        intensities: Whether to read the voxels of the images, too.
 
     Raises:
         FileReadError: There is no such folder, or neither image nor label map in it.
         JobError: Some files cannot be read; all of them are named.
     """
     entries = _entries(folder, labels)
-    outcomes = run([Job(str(e.path), partial(measure, e.path, e.kind)) for e in entries], manner, told)
+    outcomes = run([Job(str(e.path), partial(measure, e.path, e.kind, intensities)) for e in entries], manner, told)
     require_all(outcomes, "; voxbench check tells more")
     found = [(e, outcome.record) for e, outcome in zip(entries, outcomes, strict=True) if outcome.record]
     names = {entry.split for entry in entries}
@@ -124,8 +137,16 @@ def summarize(folder: Path, labels: Path | None = None, manner: Manner = Manner(
     return Summary(folder, splits | {"all": _statistics(found)})
 
 
-def measure(path: Path, kind: str) -> Record:
-    """Spacing and shape; of a label map also voxels, ml and components by id."""
+def measure(path: Path, kind: str, intensities: bool = False) -> Record:
+    """Spacing and shape; of a label map also voxels, ml and components by id, of an image intensities if asked for.
+
+    Raises:
+        NotFiniteError: Intensities are asked for, and every voxel is NaN or infinite.
+        FileReadError: The file cannot be read.
+    """
+    if kind != "labels" and intensities:
+        image = read_volume(path)
+        return {"shape": image.grid.shape, "spacing": image.grid.spacing} | _intensities(image.array, path)
     if kind != "labels":
         grid = read_grid(path)
         return {"shape": grid.shape, "spacing": grid.spacing}
@@ -135,6 +156,15 @@ def measure(path: Path, kind: str) -> Record:
     ml = labels.grid.voxel_volume / 1000
     volumes = {i: {"ml": n * ml, "components": pieces[i]} for i, n in counts.items()}
     return {"shape": labels.grid.shape, "spacing": labels.grid.spacing, "labels": volumes}
+
+
+def _intensities(array: AnyArray, path: Path) -> Record:
+    """The percentiles of what is finite."""
+    values = array[np.isfinite(array)] if array.dtype.kind == "f" else array.ravel()
+    if not values.size:
+        raise NotFiniteError(f"{path}: every voxel is NaN or infinite: there are no intensities")
+    found = np.percentile(values, list(INTENSITIES.values()))
+    return {"intensities": {name: float(value) for name, value in zip(INTENSITIES, found, strict=True)}}
 
 
 def _components(array: AnyArray, ids: Sequence[int]) -> dict[int, int]:
@@ -198,6 +228,11 @@ def _statistics(found: Sequence[tuple[Entry, Record]]) -> SplitStatistics:
         spacing_mm=_along(grids, "spacing"),
         size=_along(grids, "shape"),
         labels={i: _label(by_label[i], len(maps)) for i in sorted(by_label)},
+        intensities={
+            name: Spread.of([record["intensities"][name] for record in images])
+            for name in INTENSITIES
+            if images and "intensities" in images[0]
+        },
     )
 
 

@@ -36,6 +36,7 @@ from voxbench.challenges.lnq2023.scoring import (
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.errors import FileReadError, InputError
+from voxbench.geometry import LabelMap
 from voxbench.io import write_json
 from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
 from voxbench.metrics.scores import Metric
@@ -81,7 +82,8 @@ def score_case(case: str, predictions: Path, references: Path, settings: Lnq2023
     """The numbers of one case.
 
     Returns:
-        ``case``, ``official``, ``honest``, ``nodes``; ``missing`` with the reason if no prediction could be used.
+        ``case``, ``official``, ``honest``, ``nodes``; ``note`` if a mask has other values than 0 and 1, and ``missing``
+        with the reason if no prediction could be used.
 
     Raises:
         InputError: The reference, or (if that is not allowed) the prediction, cannot be used; case and file are named.
@@ -96,7 +98,13 @@ def score_case(case: str, predictions: Path, references: Path, settings: Lnq2023
             raise
         reason = str(error).splitlines()[0]
         return {"case": case, "official": dict(WORST_OFFICIAL), "honest": dict(WORST_HONEST), "missing": reason}
-    return {"case": case} | score_masks(reference, prediction)
+    record = {"case": case} | score_masks(reference, prediction)
+    notes = [
+        f"{what} has {said}"
+        for what, mask in (("the prediction", prediction), ("the reference", reference))
+        if (said := _other_values(mask))
+    ]
+    return record | ({"note": "; ".join(notes) + "; Dice shares equal values only, as officially"} if notes else {})
 
 
 def line(record: Record) -> str:
@@ -107,7 +115,16 @@ def line(record: Record) -> str:
     return (
         f"{record['case']}  Dice {official[DICE]:.4f}  ASSD {official[ASSD]:.2f} mm  "
         f"{honest['nodes_detected']} of {honest['nodes']} nodes, {honest['nodes_predicted']} predicted"
-    )
+    ) + (f"  ({record['note']})" if "note" in record else "")
+
+
+def _other_values(mask: LabelMap) -> str:
+    """Values other than 0 and 1, of which the official Dice makes something else than one would think."""
+    if mask.array.min() >= 0 and mask.array.max() <= 1:
+        return ""
+    found = [int(value) for value in np.unique(mask.array) if value not in (0, 1)]
+    rest = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"the value{'s' * (len(found) > 1)} " + ", ".join(map(str, found[:3])) + rest
 
 
 @dataclass(frozen=True)

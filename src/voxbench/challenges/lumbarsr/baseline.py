@@ -13,7 +13,7 @@ from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUEN
 from voxbench.challenges.lumbarsr.observations import Source, kind_of, observation_path, observe, target_path
 from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError
-from voxbench.geometry import Volume
+from voxbench.geometry import Grid, Volume
 from voxbench.io import write_volume
 from voxbench.io.read import read_grid
 from voxbench.jobs import Job, Record, Records
@@ -92,29 +92,43 @@ def predict_sample(
     target = target_path(data, wanted[0])
     assert target is not None
     onto = read_grid(target)
-    volumes = [observe(data, case, settings.source, onto) for case in observed]
-    files: list[str] = []
-    if method_named(settings.method).needs_blurs:
-        models = [settings.models[case.sequence] for case in observed]
-        volumes = [model.corrected(volume) for model, volume in zip(models, volumes, strict=True)]
-        config = FusionConfig(probes=int(settings.confidence), whole_numbers=True)
-        made = fuse(volumes, onto, [model.blur for model in models], config)
-        result = made.volume
-        if made.confidence is not None:
-            files.append(_write_confidence(made.confidence, wanted[0], out))
-    else:
-        result = method_named(settings.method).apply(volumes, onto)
-    whole = np.clip(np.rint(result.array), -32768, 32767).astype(np.int16)
+    whole, confidence = upscaled(data, observed, onto, settings)
+    files = [] if confidence is None else [_write_confidence(confidence, wanted[0], out)]
     for case in wanted:
         path = case.prediction(out, settings.method)
         _folder(path.parent)
-        write_volume(path, Volume(whole, onto))
+        write_volume(path, whole)
         files.append(path.relative_to(out).as_posix())
     kinds = {case.sequence: kind_of(data, case, settings.source) for case in observed}
     record: Record = {"files": files, "observations": kinds, "shape": list(onto.shape)}
     if settings.models:
         record["models"] = {case.sequence: settings.models[case.sequence].model_dump(mode="json") for case in observed}
     return record
+
+
+def upscaled(
+    data: Path, observed: tuple[Case, ...], onto: Grid, settings: LumbarsrPrediction
+) -> tuple[Volume, Volume | None]:
+    """The volume a method makes of some sequences of a sample, whole HU; and its confidence, where there is one.
+
+    Args:
+        data: Folder holding RegisteredData/, and original_dicom/ for native sequences.
+        observed: Cases of one sample whose sequences are used.
+        onto: The grid of the result.
+        settings: Method, where sequences are read, their models.
+    """
+    volumes = [observe(data, case, settings.source, onto) for case in observed]
+    method = method_named(settings.method)
+    confidence = None
+    if method.needs_blurs:
+        models = [settings.models[case.sequence] for case in observed]
+        volumes = [model.corrected(volume) for model, volume in zip(models, volumes, strict=True)]
+        config = FusionConfig(probes=int(settings.confidence), whole_numbers=True)
+        made = fuse(volumes, onto, [model.blur for model in models], config)
+        result, confidence = made.volume, made.confidence
+    else:
+        result = method.apply(volumes, onto)
+    return Volume(np.clip(np.rint(result.array), -32768, 32767).astype(np.int16), onto), confidence
 
 
 def line(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""The volume a network starts from: what a method without training makes of a sample."""
+"""A volume by a method that needs no training, which a network is given as one more channel, to correct it."""
 
 from __future__ import annotations
 
@@ -7,66 +7,94 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
-from voxbench import __version__
+from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, upscaled
 from voxbench.challenges.lumbarsr.calibration import SequenceModel, sequence_models
 from voxbench.challenges.lumbarsr.cases import Case
-from voxbench.challenges.lumbarsr.observations import Source, observation_path, observe, target_path
-from voxbench.errors import FileReadError
-from voxbench.geometry import Grid, Volume
+from voxbench.challenges.lumbarsr.observations import Kind, observation_path
+from voxbench.config import Config
+from voxbench.errors import GridMismatchError
 from voxbench.io import atomic, sha256
 from voxbench.io.read import read_grid
-from voxbench.tasks.superresolution import FusionConfig, Method, fuse, method_named
+from voxbench.tasks.superresolution import method_named
 
 
-def base_volume(
-    data: Path, sample: str, sequences: tuple[str, ...], base: str, cache: Path, source: Source = "auto"
-) -> np.ndarray:
-    """A method's volume of a sample, int16 HU on the target grid, memory-mapped; made once per cache.
+class Base(Config):
+    """How the volume is made; kept in the card of a network, so that it is made alike when the network is used."""
 
-    A method that takes one sequence gets the first of ``sequences``. Blur is calibrated on other samples of the data.
+    method: str = Field(default=..., description="Name of the method.")
+    sequences: tuple[str, ...] = Field(default=..., description="What a method that joins sequences joins.")
+    source: Kind = Field(default=..., description="Where sequences are read.")
+    models: dict[str, SequenceModel] = Field(default={}, description="How they blur, for methods that must know.")
+
+    def observed(self, case: Case) -> tuple[Case, ...]:
+        """The sequences it is made from, for a network that looks at a case: that one, or those that are joined."""
+        joint = method_named(self.method).joint
+        return tuple(Case(case.sample, name) for name in self.sequences) if joint else (case,)
+
+    def files(self, data: Path, case: Case) -> tuple[Path, ...]:
+        """What it is made from, as files."""
+        return tuple(observation_path(data, one, self.source) for one in self.observed(case))
+
+
+def base_for(data: Path, method: str, cases: tuple[Case, ...], samples: tuple[str, ...]) -> Base:
+    """How a method's volumes are to be made of a data set.
+
+    Sequences are read on the scanner's grid where all of them are there, else from the registered volumes. A method
+    that must know how they blur is told what the samples that are learned from show; no other sample is looked at.
 
     Args:
-        data: Folder holding RegisteredData/.
-        sample: Its name.
-        sequences: What the method may use.
-        base: The method, e.g. fusion.
-        cache: Folder for the array.
-        source: Where sequences are read.
+        data: Folder holding RegisteredData/, and original_dicom/ for native sequences.
+        method: Name of the method.
+        cases: All that is learned from or validated on.
+        samples: Those that are learned from.
 
     Raises:
         UsageError: There is no such method.
-        FileReadError: A sequence, or anything on the target grid, is missing.
     """
-    method = method_named(base)
-    cases = [Case(sample, name) for name in (sequences if method.joint else sequences[:1])]
-    missing = [path for case in cases if not (path := observation_path(data, case, source)).is_file()]
-    target = target_path(data, cases[0])
-    if missing or target is None:
-        names = missing or [cases[0].reference(data)]
-        raise FileReadError(f"{data}: {len(names)} volumes are missing\n  " + "\n  ".join(map(str, names)))
-    models = sequence_models(data, sequences, (sample,), source) if method.needs_blurs else {}
-    about = {
-        "voxbench": __version__,
-        "method": base,
-        "inputs": [sha256(observation_path(data, case, source)) for case in cases],
-        "models": {name: model.model_dump(mode="json") for name, model in sorted(models.items())},
+    needs_blurs = method_named(method).needs_blurs
+    sequences = tuple(dict.fromkeys(case.sequence for case in cases))
+    source = "native" if all(case.native(data).is_file() for case in cases) else "registered"
+    folder = data / "RegisteredData"
+    others = {path.name for path in folder.iterdir()} - set(samples) if folder.is_dir() else set()
+    models = sequence_models(data, sequences, tuple(sorted(others)), source) if needs_blurs else {}
+    return Base(method=method, sequences=sequences, source=source, models=models)
+
+
+def base_array(data: Path, case: Case, base: Base) -> np.ndarray:
+    """The volume for a case, int16 HU on the grid of its registered sequence."""
+    settings = LumbarsrPrediction(method=base.method, source=base.source, models=base.models)
+    return np.ascontiguousarray(
+        upscaled(data, base.observed(case), read_grid(case.registered(data)), settings)[0].array
+    )
+
+
+def cached_base(data: Path, case: Case, base: Base, cache: Path) -> np.ndarray:
+    """The same, made once and memory-mapped; its file is named by what decides it.
+
+    Raises:
+        GridMismatchError: What is kept there has another shape.
+    """
+    from voxbench import __version__
+
+    grid = read_grid(case.registered(data))
+    decides = {
+        "version": __version__,
+        "base": base.model_dump(mode="json", exclude={"sequences"}),
+        "observed": [one.sequence for one in base.observed(case)],
+        "files": [sha256(path) for path in base.files(data, case)],
+        "grid": [grid.shape, np.asarray(grid.world_from_voxel.matrix).tolist()],
     }
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache / f"{sample}_{base}_{key}.npy"
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache / f"{case.sample}_{base.method}_{key}.npy"
     if not path.is_file():
-        onto = read_grid(target)
-        volumes = [observe(data, case, source, onto) for case in cases]
-        made = applied(method, volumes, onto, [models[case.sequence] for case in cases] if models else [])
+        array = base_array(data, case, base)
         with atomic(path) as temporary:
-            np.save(temporary, np.clip(np.rint(made.array), -32768, 32767).astype(np.int16))
-    return np.load(path, mmap_mode="r")
-
-
-def applied(method: Method, volumes: list[Volume], onto: Grid, models: list[SequenceModel]) -> Volume:
-    """What a method makes of observations whose models are known."""
-    if not method.needs_blurs:
-        return method.apply(volumes, onto)
-    corrected = [model.corrected(volume) for model, volume in zip(models, volumes, strict=True)]
-    blurs = [model.blur for model in models]
-    return fuse(corrected, onto, blurs, FusionConfig(probes=0, whole_numbers=True)).volume
+            np.save(temporary, array)
+    found = np.load(path, mmap_mode="r")
+    if found.shape != grid.shape:
+        raise GridMismatchError(
+            f"{path}: kept with another shape; remove it\n  kept  {found.shape}\n  here  {grid.shape}"
+        )
+    return found

@@ -43,6 +43,15 @@ CLAIMS: dict[str, Alternative] = {
 """What the organisers claim of prediction minus reference: blur loses bone, thickens it and moves it apart."""
 
 
+RANKED: dict[str, str] = {
+    "bv_tv_error": "bone_volume_fraction",
+    "tb_th_error": "trabecular_thickness",
+    "tb_sp_error": "trabecular_separation",
+    "tb_n_error": "trabecular_number_plate",
+}
+"""What methods are ranked by, the four quantities of the published tables: |prediction - micro-CT|, lower is better."""
+
+
 def bones(
     reference: AnyArray, prediction: AnyArray | None, mask: AnyArray, spacing: Triple, threshold: float | None
 ) -> Record:
@@ -97,24 +106,32 @@ def bone_rows(heads: Sequence[dict[str, Any]], records: Sequence[Record]) -> lis
 
 
 def bone_summary(sequences: Sequence[str], records: Sequence[Record]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Per sequence and quantity: the median difference, and how likely the claim's rank sum is by chance.
+    """Per sequence and quantity: mean and median difference, and how likely the claim's rank sum is by chance.
 
-    Differences that are undefined (NaN: no bone, no prediction) are left out and counted.
+    Mean signed difference and exact one-sided test are the statistics the organisers publish. Cases whose difference is
+    undefined (NaN: no bone, no prediction) are left out of everything and counted.
     """
     result: dict[str, dict[str, dict[str, Any]]] = {}
     for sequence in sorted(set(sequences)):
-        own = [record["difference"] for record, name in zip(records, sequences, strict=True) if name == sequence]
-        result[sequence] = {
-            name: _tested(np.array([float(differences[name]) for differences in own]), claim)
-            for name, claim in CLAIMS.items()
-        }
+        own = [record for record, name in zip(records, sequences, strict=True) if name == sequence]
+        result[sequence] = {name: _tested(own, name, claim) for name, claim in CLAIMS.items()}
     return result
 
 
-def _tested(differences: np.ndarray, claim: Alternative) -> dict[str, Any]:
-    defined = differences[~np.isnan(differences)]
+def ranked_errors(record: Record) -> dict[str, float]:
+    """The numbers that methods are ranked by, of one case; NaN where one of the two volumes has none."""
+    return {name: abs(float(record["difference"][quantity])) for name, quantity in RANKED.items()}
+
+
+def _tested(records: Sequence[Record], name: str, claim: Alternative) -> dict[str, Any]:
+    differences = np.array([float(record["difference"][name]) for record in records])
+    there = ~np.isnan(differences)
+    defined = differences[there]
     test = signed_rank(defined, claim)
+    means = {kind: np.array([float(record[kind][name]) for record in records]) for kind in ("reference", "prediction")}
     return {
+        **{f"mean_{kind}": _mean(values[there]) for kind, values in means.items()},
+        "mean_difference": _mean(defined),
         "median_difference": float(np.median(defined)) if defined.size else float("nan"),
         "claim": claim,
         "pairs": test.pairs,
@@ -123,6 +140,10 @@ def _tested(differences: np.ndarray, claim: Alternative) -> dict[str, Any]:
         "statistic": test.statistic,
         "p_value": test.p_value,
     }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _numbers(found: BoneMorphometry) -> dict[str, float]:

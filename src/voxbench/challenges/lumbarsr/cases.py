@@ -111,6 +111,11 @@ class Case:
         """``S`` (soft) or ``B`` (bone)."""
         return self.sequence[-1]
 
+    @property
+    def twin(self) -> Case:
+        """The same field of view and slices behind the other kernel."""
+        return Case(self.sample, self.sequence[:-1] + ("B" if self.kernel == "S" else "S"))
+
     def prediction(self, root: Path, method: str) -> Path:
         """A method's volume below the predictions' folder."""
         return root / method / self.sample / f"{self._prefix}_{self.sequence}_{method}.nii.gz"

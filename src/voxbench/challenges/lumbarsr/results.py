@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from voxbench.challenges.lumbarsr.bones import bone_rows, bone_summary
+from voxbench.challenges.lumbarsr.bones import QUANTITIES, RANKED, bone_rows, bone_summary, ranked_errors
 from voxbench.challenges.lumbarsr.cases import MODES, OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, WINDOWS
 from voxbench.challenges.lumbarsr.scoring import FURTHER, OFFICIAL, summary
 from voxbench.challenges.tables import score_table
@@ -121,7 +121,7 @@ class Evaluation:
         } | ({"bone_morphometry": self.bones()} if self.settings.morphometry else {})
 
     def bones(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Median difference of the bone morphometry and its signed-rank test, by sequence and quantity."""
+        """Differences of the bone morphometry and their signed-rank test, by sequence and quantity."""
         records = self._records()
         return bone_summary([record["sequence"] for record in records], [record["bones"] for record in records])
 
@@ -144,7 +144,7 @@ class Evaluation:
         write_json(folder / "scores.json", self.scores())
 
     def _table(self) -> dict[str, Any]:
-        """What runs are ranked by; the quantities by mask and window, and the ratio of local bone contrast."""
+        """What runs are ranked by: by mask and window, the ratio of local bone contrast, errors of bone morphometry."""
         values: dict[str, dict[str, float]] = {}
         for outcome, record in zip(self.outcomes, self._records(), strict=True):
             values[outcome.key] = {
@@ -153,6 +153,8 @@ class Evaluation:
                 for mode in MODES
                 for window in WINDOWS
             } | {"lbc_ratio": record["contrast"]["lbc_ratio"]}
+            if self.settings.morphometry:
+                values[outcome.key] |= ranked_errors(record["bones"])
         names = next(iter(values.values()), {})
         return score_table([_metric(name) for name in names], values)
 
@@ -164,6 +166,8 @@ class Evaluation:
 
 
 def _metric(name: str) -> Metric:
+    if name in RANKED:
+        return Metric(name, "lower", QUANTITIES[RANKED[name]])
     quantity = name.split()[0]
     higher = quantity in _HIGHER or quantity == "lbc_ratio"
     return Metric(name, "higher" if higher else "lower", "dB" if quantity == "psnr" else "")

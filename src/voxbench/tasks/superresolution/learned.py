@@ -13,6 +13,7 @@ from torch import nn
 from voxbench.errors import InputError
 from voxbench.models.superresolution import Name, Size, build, dimensions_of
 from voxbench.training.inference import sliding_window
+from voxbench.training.patches import Channels
 from voxbench.training.weights import load_weights, read_card
 
 OFFSET, WIDTH = -1024.0, 4095.0
@@ -26,7 +27,7 @@ class Upscaler:
     Attributes:
         model: The network.
         method: Its name.
-        channels: Observations it takes at once.
+        channels: Observations it takes at once, the base among them.
         card: What is known of its training.
     """
 
@@ -35,11 +36,11 @@ class Upscaler:
     channels: int
     card: dict[str, Any]
 
-    def upscale(self, observations: np.ndarray, out: np.ndarray, window: int = 96) -> None:
+    def upscale(self, observations: np.ndarray | Channels, out: np.ndarray, window: int = 96) -> None:
         """Fill a volume with what the network makes of the observations.
 
         Args:
-            observations: HU, (c, i, j, k) on the target grid; may be memory-mapped.
+            observations: HU, (c, i, j, k) on the target grid; may be memory-mapped. A base is the last of them.
             out: HU, (i, j, k); may be memory-mapped.
             window: Edge of the windows a volume is worked through in, voxels; slices go in windows four times as wide.
 
@@ -79,6 +80,6 @@ def load_upscaler(path: Path) -> Upscaler:
     if card.get("task") != "superresolution":
         raise InputError(f"{path}: not a super-resolution network\n  its task  {card.get('task')}")
     method, size = cast("Name", card["method"]), cast("Size", card["size"])
-    model = build(method, int(card["channels"]), size, str(card.get("base", "")))
+    model = build(method, int(card["channels"]), size, base=bool(card.get("base")))
     load_weights(path, model)
     return Upscaler(model, method, int(card["channels"]), card)
