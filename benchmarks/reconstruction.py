@@ -168,6 +168,7 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
         f"knees (CT of {about['voxel_mm']:g} mm voxels, 512 x 512 pixels, 0 and 90 degrees, 30000 photons). The\n"
         "published averages are of other knees (real ones), so they say how large errors may be, not who is better.\n"
         "ASSD and HD are between sampled points, as the organisers' script measures; DSC is at 0.5 mm.\n"
+        "Refused knees are in no average, which flatters a set with many of them.\n"
     )
     for kind, meaning in (
         ("same", "drawn from the model they are fitted with"),

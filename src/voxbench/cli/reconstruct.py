@@ -38,7 +38,7 @@ def run(
         frontal: The frontal radiograph: DICOM, grey PNG, or projs.npz. Bone bright.
         lateral: The lateral radiograph; an archive may hold both.
         geometry: A views.json as `voxbench project` writes it, a config.yaml of SSR-KD, or the name of one of the
-            geometries of `voxbench project`.
+            geometries of `voxbench project`; with the latter two the isocentre is the origin of the meshes.
         out: Folder for the results.
         views: Degrees of the two views where the geometry is no views.json, or primary/secondary for the C-arm; 0,90 if
             not given.
