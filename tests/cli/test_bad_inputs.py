@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from voxbench.geometry import DisplacementField, Grid, LabelMap, Mesh, Volume
-from voxbench.io import write_displacement, write_labels, write_mesh, write_volume
+from voxbench.geometry.projection import Device, gantry
+from voxbench.io import (
+    write_displacement,
+    write_labels,
+    write_mesh,
+    write_radiograph_png,
+    write_views,
+    write_volume,
+)
 
 SHAPE = (12, 11, 10)
 GRID = Grid.from_parts(SHAPE, (1.0, 1.0, 1.0), (-5.0, 2.0, 3.0))
@@ -76,6 +84,30 @@ def images() -> None:
     header[80:92] = struct.pack("<3f", 0, 0, 0)  # pixdim
     header[252:256] = bytes(4)  # neither qform nor sform
     Path("zero.nii").write_bytes(header)
+
+
+def xrays() -> None:
+    """Images of 16 x 16 pixels, and views that fit them or do not."""
+    rng = np.random.default_rng(1)
+    device = Device(source_to_detector_mm=2000, source_to_isocentre_mm=1700, rows=16, cols=16, pixel_mm=(16.0, 16.0))
+    write_views("views.json", [gantry(angle, device) for angle in (0, 90)])
+    write_views("views_near.json", [gantry(angle, device) for angle in (0, 8)])
+    write_views("views_one.json", [gantry(0, device)])
+    fine = device.model_copy(update={"pixel_mm": (8.0, 8.0)})
+    write_views("views_fine.json", [gantry(angle, fine) for angle in (0, 90)])
+    listed = json.loads(Path("views.json").read_text())
+    for view in listed["views"]:
+        for key in ("source", "centre"):
+            view[key] = [value / 1000 for value in view[key]]
+    text("views_m.json", listed)
+    for name in ("x0.png", "x1.png"):
+        write_radiograph_png(name, rng.random((16, 16)), (16.0, 16.0))
+    write_radiograph_png("x_flat.png", np.ones((16, 16)))
+    write_radiograph_png("x_size.png", rng.random((16, 12)))
+    bright = rng.random((16, 16))
+    write_radiograph_png("x_bright.png", np.minimum(bright, 0.5))
+    whole = Path("x0.png").read_bytes()
+    Path("x_cut.png").write_bytes(whole[: len(whole) // 2])
 
 
 def masks() -> None:
@@ -170,6 +202,7 @@ def world(tmp_path_factory):
         patch.chdir(folder)
         images()
         challenges()
+        xrays()
     return folder
 
 
@@ -354,6 +387,24 @@ knees: unknown geometry        | simulate ssrkd --out out --geometry mine | 2 | 
 knees: --jobs 0                | simulate ssrkd --out out --jobs 0        | 2 | --jobs must be at least 1; got 0
 knees: out is a file           | simulate ssrkd --out note.docx           | 1 | note.docx: is a file
 knees: out is something else   | simulate ssrkd --out full --force        | 1 | full: ~ not a simulated data set
+reconstruct: one radiograph    | reconstruct x0.png --geometry views.json --out out | 2 | LATERAL
+reconstruct: the same twice    | reconstruct x0.png x0.png --geometry views.json --out out | 2 | x0.png: given as frontal and as lateral
+reconstruct: one missing       | reconstruct x0.png none.png --geometry views.json --out out | 1 | none.png
+reconstruct: truncated         | reconstruct x0.png x_cut.png --geometry views.json --out out | 1 | x_cut.png: damaged
+reconstruct: no radiograph     | reconstruct x0.png note.docx --geometry views.json --out out | 1 | note.docx: unknown kind of radiograph
+reconstruct: equal angles      | reconstruct x0.png x1.png --geometry ssrkd --views 0,0 --out out | 2 | 0 and 0 degrees are one and the same view
+reconstruct: one angle         | reconstruct x0.png x1.png --geometry ssrkd --views 0 --out out | 2 | two views are needed, frontal and lateral; got 1
+reconstruct: nearly equal      | reconstruct x0.png x1.png --geometry views_near.json --out out | 1 | 8.0 degrees apart ~ 90 apart
+reconstruct: one view listed   | reconstruct x0.png x1.png --geometry views_one.json --out out | 1 | views_one.json: holds 1 view; ~ --indices
+reconstruct: indices           | reconstruct x0.png x1.png --geometry views.json --out out --indices 1 1 | 2 | --indices: two different numbers ~ got 1 1
+reconstruct: views in metres   | reconstruct x0.png x1.png --geometry views_m.json --out out | 1 | views_m.json: view 0: ~ metres? it must be in mm
+reconstruct: other pixels      | reconstruct x0.png x_size.png --geometry views.json --out out | 1 | x_size.png: its pixels are not those ~ 16 x 12 ~ 16 x 16
+reconstruct: magnification     | reconstruct x0.png x1.png --geometry views_fine.json --out out | 1 | x0.png: its pixels are not as large ~ 16.13 x 16.13 mm ~ 8 x 8 mm
+reconstruct: empty radiograph  | reconstruct x0.png x_flat.png --geometry views.json --out out --shapes formulas | 1 | radiograph 1 is empty
+reconstruct: saturated         | reconstruct x0.png x_bright.png --geometry views.json --out out --shapes formulas | 1 | radiograph 1 is saturated ~ --inverted
+reconstruct: unknown geometry  | reconstruct x0.png x1.png --geometry mine --out out | 2 | --geometry mine: not one of ssrkd-consistent
+reconstruct: unknown shapes    | reconstruct x0.png x1.png --geometry views.json --shapes aliens --out out | 2 | aliens
+reconstruct: out is not empty  | reconstruct x0.png x1.png --geometry views.json --out full | 1 | full: exists already and is not empty ~ --force
 samples: unknown name          | samples mni151                            | 2 | 'mni151' ~ mni152
 samples: a file in the way     | samples mni152 --dir note.docx            | 1 | note.docx: ~ is a file ~ --dir
 check: no folder               | check                                     | 2 | FOLDER requires an argument

@@ -66,6 +66,23 @@ def read_knee_shapes(files: Mapping[str, Path]) -> ShapeModel:
     Raises:
         FileReadError: A file is damaged or not what it is known to be.
     """
+    wheel = sample(SAMPLE).wheel
+    source = f"{wheel.requirement}, {wheel.licence}, 26 people"
+    return seated(knee_of_people(*read_people(files), "left", source))
+
+
+def read_people(files: Mapping[str, Path]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The bones of the 26 people, as they lay in the scanner: what `knee_of_people` takes.
+
+    Args:
+        files: The paths of the model and of the three descriptions of patches, by name.
+
+    Returns:
+        Of patella, femur, fibula and tibia: vertices (26, n, 3), mm, and faces.
+
+    Raises:
+        FileReadError: A file is damaged or not what it is known to be.
+    """
     people = _people(files[MODEL])
     patches = {part: read_patches(files[name]) for part, (name, _) in PARTS.items()}
     for part, (name, nodes) in PARTS.items():
@@ -73,9 +90,7 @@ def read_knee_shapes(files: Mapping[str, Path]) -> ShapeModel:
             raise FileReadError(
                 f"{files[name]}: {patches[part].nodes} nodes; the model has {nodes.stop - nodes.start} for the {part}"
             )
-    whole = {part: patches[part].positions(people[:, nodes]) for part, (_, nodes) in PARTS.items()}
-    wheel = sample(SAMPLE).wheel
-    return seated(knee_of_people(*_bones(patches, whole), "left", f"{wheel.requirement}, {wheel.licence}, 26 people"))
+    return _bones(patches, {part: patches[part].positions(people[:, nodes]) for part, (_, nodes) in PARTS.items()})
 
 
 def _bones(patches: Mapping[str, Patches], whole: Mapping[str, np.ndarray]) -> tuple[dict, dict]:

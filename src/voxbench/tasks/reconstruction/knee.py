@@ -1,0 +1,124 @@
+"""A knee with all that a fit may change: fifteen numbers of pose, then the coefficients of the shape model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from voxbench.geometry.articulation import PARAMETERS, Articulation, KneePose
+from voxbench.geometry.mesh import Mesh
+from voxbench.geometry.shapes import ShapeModel
+from voxbench.tasks.reconstruction.config import POSE_SPREAD
+from voxbench.tasks.reconstruction.contours import Contour, Surface
+from voxbench.types import AnyArray
+
+POSE = len(PARAMETERS)
+FLAT_MM = 2.0
+"""Within this of the end at which a model's bone was cut, its surface is no surface of a bone."""
+
+
+@dataclass(frozen=True, eq=False)
+class MovingKnee:
+    """A shape model whose joints move.
+
+    Attributes:
+        model: Of patella, femur, fibula and tibia.
+    """
+
+    model: ShapeModel
+
+    @cached_property
+    def joints(self) -> Articulation:
+        """The joints."""
+        return Articulation.of(self.model)
+
+    @cached_property
+    def spread(self) -> AnyArray:
+        """Standard deviation of each parameter in the prior; its mean is 0, (15 + k,)."""
+        return np.concatenate([[POSE_SPREAD[name] for name in PARAMETERS], np.ones(len(self.model.modes))])
+
+    @cached_property
+    def surfaces(self) -> dict[str, Surface]:
+        """The triangles of every bone."""
+        height = self.model.mean[:, 2]
+        ends = float(height.min()), float(height.max())
+        found = {}
+        for bone, part in self.model.ranges.items():
+            faces = np.asarray(self.model.faces[bone], np.int64)
+            own = height[part][faces]
+            counted = np.asarray((own > ends[0] + FLAT_MM) & (own < ends[1] - FLAT_MM)).all(axis=1)
+            found[bone] = Surface(faces, part.stop - part.start, np.asarray(counted))
+        return found
+
+    def at(self, values: AnyArray) -> PosedKnee:
+        """The knee for some parameters.
+
+        Args:
+            values: Pose, then coefficients, (15 + k,).
+        """
+        pose = KneePose.from_values(values[:POSE])
+        shape = self.model.vertices(values[POSE:])
+        maps, moved = self.joints.maps(pose), self.joints.derivatives(pose)
+        own = {bone: shape[part] for bone, part in self.model.ranges.items()}
+        return PosedKnee(
+            self, own, {b: maps[b].linear for b in own}, moved, {b: maps[b](vertices) for b, vertices in own.items()}
+        )
+
+    def bones(self, values: AnyArray) -> dict[str, AnyArray]:
+        """Vertices of every bone in the world for some parameters, mm."""
+        return self.at(values).bones
+
+    def meshes(self, values: AnyArray) -> dict[str, Mesh]:
+        """The bones as meshes."""
+        return {bone: Mesh(vertices, self.model.faces[bone]) for bone, vertices in self.bones(values).items()}
+
+
+@dataclass(frozen=True, eq=False)
+class PosedKnee:
+    """A knee for given parameters.
+
+    Attributes:
+        knee: Of which.
+        shape: Vertices of every bone in the model's frame, mm.
+        turned: Rotation of every bone, (3, 3).
+        moved: Derivatives of every bone's 4 x 4 matrix with respect to the pose, (15, 4, 4).
+        bones: Vertices in the world, mm.
+    """
+
+    knee: MovingKnee
+    shape: dict[str, AnyArray]
+    turned: dict[str, AnyArray]
+    moved: dict[str, AnyArray]
+    bones: dict[str, AnyArray]
+
+    @cached_property
+    def normals(self) -> dict[str, AnyArray]:
+        """Of every bone's vertices, outwards, in the world."""
+        return {bone: self.knee.surfaces[bone].normals(vertices) for bone, vertices in self.bones.items()}
+
+    def derivative(self, bone: str, corners: AnyArray, shares: AnyArray, along: AnyArray) -> AnyArray:
+        """Of places on a bone along directions, with respect to pose and coefficients: float64 (n, 15 + k).
+
+        Args:
+            bone: Which.
+            corners: Vertices of the triangles on which the places lie, counted within the bone, (n, c).
+            shares: What each vertex contributes, (n, c).
+            along: Direction (of any length) for each place, (n, 3).
+        """
+        place = np.einsum("nc,ncd->nd", shares, self.shape[bone][corners])
+        moved = self.moved[bone]
+        # along . (moved @ (place, 1)), as one product of matrices
+        outer = (along[:, :, None] * np.concatenate([place, np.ones((len(place), 1))], axis=1)[:, None]).reshape(-1, 12)
+        by_pose = outer @ moved[:, :3].reshape(len(moved), 12).T
+        back = along @ self.turned[bone]
+        modes = self.knee.model.derivative[:, self.knee.model.ranges[bone]]
+        by_mode = np.zeros((len(modes), len(place)))
+        for column in range(corners.shape[1]):
+            by_mode += np.einsum("knd,nd->kn", modes[:, corners[:, column]], back * shares[:, column, None])
+        return np.concatenate([by_pose, by_mode.T], axis=1)
+
+    def slopes(self, bone: str, contour: Contour) -> AnyArray:
+        """How far each piece of a contour moves along its normal with each parameter, pixels per unit, (n, 15 + k)."""
+        return self.derivative(bone, contour.corners, contour.shares, contour.moves)
