@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from skimage.measure import marching_cubes
 
@@ -61,20 +61,34 @@ def test_a_plane_along_a_side_keeps_the_box() -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     st.tuples(*[st.floats(-1, 1) for _ in range(3)]).filter(lambda n: np.hypot(*n[:2]) + abs(n[2]) > 0.2),
-    st.floats(-8, 8),
+    st.floats(0.1, 0.9),
 )
 @pytest.mark.parametrize("mesh", [BLOB, PRONGS], ids=["one piece", "fork"])
-def test_the_two_sides_of_a_cut_are_closed_and_add_up(mesh: Mesh, normal: tuple[float, ...], offset: float) -> None:
-    middle = (mesh.bounds[0] + mesh.bounds[1]) / 2
+def test_the_two_sides_of_a_cut_are_closed_and_add_up(mesh: Mesh, normal: tuple[float, ...], share: float) -> None:
+    """A few planes graze a dimple: the cut then has a hole, which is refused (and tested below)."""
     direction = np.array(normal) / np.linalg.norm(normal)
-    plane = Plane.through(middle + offset * direction, direction)
-    one, other = cut_mesh(mesh, plane), cut_mesh(mesh, Plane(-plane.normal, -plane.offset))
+    reach = mesh.vertices @ direction
+    plane = Plane(direction, float(reach.min() + share * np.ptp(reach)))
+    try:
+        one, other = cut_mesh(mesh, plane), cut_mesh(mesh, Plane(-plane.normal, -plane.offset))
+    except InputError as error:
+        if "an outline within an outline" in str(error):
+            reject()
+        raise
     assert one.is_closed
     assert other.is_closed
     assert one.volume > 0
     assert other.volume > 0
     assert one.volume + other.volume == pytest.approx(mesh.volume, rel=1e-7)
     assert plane.heights(one.vertices).max() <= 1e-6
+
+
+def test_a_cut_with_a_hole_in_it_is_refused() -> None:
+    """Through the dimple where the fork's arms meet its bridge."""
+    middle = (PRONGS.bounds[0] + PRONGS.bounds[1]) / 2
+    direction = np.array([-0.1875, 0.75, 0.3125]) / np.linalg.norm([-0.1875, 0.75, 0.3125])
+    with pytest.raises(InputError, match="an outline within an outline"):
+        cut_mesh(PRONGS, Plane.through(middle - 0.5 * direction, direction))
 
 
 def test_a_fork_across_the_prongs_gets_two_lids() -> None:
