@@ -104,6 +104,13 @@ class Frame:
         linear = grid.direction[:, ::-1] * half
         return Frame(half, Affine.from_parts(linear, grid.centre, "world", "stored"))
 
+    def grid(self, shape: tuple[int, ...]) -> Grid:
+        """The voxels of an array [x, y, z] that fills the volume."""
+        x, y, z = (int(n) for n in shape)
+        step = self.world_from_stored.linear[:, ::-1] * (2 / np.array([x, y, z]))
+        first = self.world_from_stored.offset - step @ (np.array([x, y, z]) - 1) / 2
+        return Grid((x, y, z), Affine.from_parts(step, first, "world", "voxel"))
+
     def stored(self, points: Points) -> Points:
         """World points as they are stored."""
         return self.world_from_stored.inverse()(points)

@@ -14,26 +14,19 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from voxbench.challenges.ssrkd.cases import BONES, mesh_file
+from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.challenges.ssrkd.geometry import scaled
-from voxbench.challenges.ssrkd.processed import (
-    Frame,
-    Processed,
-    case_grid,
-    write_ct,
-    write_labels_stored,
-    write_meshes,
-)
-from voxbench.challenges.ssrkd.radiographs import ANGLES, device_of, views_of, write_radiographs, write_shadows
-from voxbench.challenges.ssrkd.sampling import sample_points, write_samples
+from voxbench.challenges.ssrkd.processed import Frame, case_grid
+from voxbench.challenges.ssrkd.radiographs import ANGLES, device_of, views_of
 from voxbench.challenges.ssrkd.splits import split_patients
+from voxbench.challenges.ssrkd.writing import INFO, PROCESSED, VIEWS, Recipe, Truth, sides_of, write_case
 from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError
-from voxbench.geometry import Grid, Mesh, Volume
-from voxbench.geometry.cut import Plane, cut_mesh
+from voxbench.geometry import Volume
+from voxbench.geometry.cut import cut_mesh
 from voxbench.geometry.projection import View
 from voxbench.geometry.shapes import ShapeModel, Side
-from voxbench.io import write_json, write_mesh, write_views, write_volume
+from voxbench.io import write_json, write_views, write_volume
 from voxbench.io.articulated_limbs import installed_folder, read_articulated_knee
 from voxbench.io.lower_limbs import fetch_knee_shapes
 from voxbench.jobs import Job, Manner, Outcome, Record, require_all, run
@@ -44,8 +37,6 @@ from voxbench.simulate.phantoms.knee_tissue import SoftTissue
 from voxbench.simulate.radiograph import RelativeNoise
 
 TRUTH = "truth.json"
-INFO = "info.json"
-VIEWS = "views.json"
 SIGMA_OF_WIDTH = 1 / np.sqrt(8 * np.log(2))
 ALIKE = 0.9
 """How much the shapes of a person's two knees have in common (correlation)."""
@@ -89,6 +80,11 @@ class SsrkdSimulation(Config):
     def views(self) -> tuple[View, ...]:
         """The views of every case: about the middle of the volume, as many pixels as the volume has voxels."""
         return views_of(self.angles, device_of(self.geometry, self.size), case_grid(self.size, self.field_mm).centre)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How radiographs and points are made."""
+        return Recipe(self.angles, self.views, self.radiograph_noise, self.points, self.jitter_mm)
 
 
 @dataclass(frozen=True)
@@ -218,17 +214,13 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
     rng = np.random.default_rng([settings.seed, 0xC7, one.person, one.second])
     phantom = knee_phantom(knee.bones, grid, rng, (settings.bone, settings.tissue))
     ct = seen(phantom.ct, settings, rng)
-    case = Processed(folder / "processed" / one.case)
-    case.folder.mkdir(parents=True)
-    image = scaled(ct)
-    write_ct(case, image)
-    views = settings.angles, settings.views
-    write_radiographs(case, image, views, settings.radiograph_noise, rng)
     if settings.keep_hu:
         (folder / "hu").mkdir(exist_ok=True)
         write_volume(folder / "hu" / f"{one.case}.nii.gz", ct)
     bones = {bone: cut_mesh(mesh, *sides_of(grid)) for bone, mesh in knee.bones.items()}
-    known = {
+    truth = Truth(bones, phantom.labels) if one.labelled else None
+    write_case(folder, one.case, (scaled(ct), truth), settings.recipe, rng)
+    return {
         "patient": one.patient,
         "labelled": one.labelled,
         "side": knee.side,
@@ -239,13 +231,6 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
         "world_from_stored": frame.world_from_stored.matrix.tolist(),
         "world_from_voxel": grid.world_from_voxel.matrix.tolist(),
     }
-    if one.labelled:
-        write_labels_stored(case, phantom.labels)
-        write_meshes(case, bones, frame)
-        write_shadows(case, bones, views)
-        _write_world_meshes(folder / "meshes", one.case, bones)
-        write_samples(case, sample_points(bones, frame, settings.points, settings.jitter_mm, rng), frame)
-    return known
 
 
 def draw_knee(model: ShapeModel, one: Planned, settings: SsrkdSimulation) -> Knee:
@@ -268,22 +253,6 @@ def seen(ct: Volume, settings: SsrkdSimulation, rng: np.random.Generator) -> Vol
         noise = gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), widths, mode="wrap", truncate=4)
         image += noise * (settings.noise_hu / float(noise.std()))
     return Volume(np.clip(np.rint(image), -1024, 3071).astype(np.int16), ct.grid)
-
-
-def sides_of(grid: Grid) -> tuple[Plane, ...]:
-    """The six sides of a grid's box, outer faces of its voxels."""
-    half = np.asarray(grid.shape) * grid.spacing / 2
-    return tuple(
-        Plane.through(grid.centre + sign * half[axis] * grid.direction[:, axis], sign * grid.direction[:, axis])
-        for axis in range(3)
-        for sign in (-1.0, 1.0)
-    )
-
-
-def _write_world_meshes(root: Path, case: str, bones: dict[str, Mesh]) -> None:
-    (root / case).mkdir(parents=True)
-    for bone in BONES:
-        write_mesh(mesh_file(root, case, bone), bones[bone])
 
 
 def _line(done: Outcome) -> str:
@@ -315,7 +284,7 @@ def _require_replaceable(out: Path, force: bool) -> None:
         raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
     if not out.is_dir() or not any(out.iterdir()):
         return
-    if not (out / TRUTH).is_file() or not (out / "processed").is_dir():
+    if not (out / TRUTH).is_file() or not (out / PROCESSED).is_dir():
         raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
     if not force:
         raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")
