@@ -95,7 +95,7 @@ def tried(knee: Any, model: Any, images: list[np.ndarray], wrong: tuple[float, f
     from voxbench.challenges.ssrkd.geometry import CONSISTENT
     from voxbench.challenges.ssrkd.processed import case_grid
     from voxbench.challenges.ssrkd.scoring import OFFICIAL_POINTS, score_bone
-    from voxbench.challenges.ssrkd.simulation import sides_of
+    from voxbench.challenges.ssrkd.writing import sides_of
     from voxbench.errors import InputError
     from voxbench.geometry.cut import cut_mesh
     from voxbench.geometry.projection import gantry

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from voxbench.cli.degrees import degrees_of
 from voxbench.cli.simulate import app
-from voxbench.cli.simulate_ssrkd import _angles
 from voxbench.errors import UsageError
 
 
@@ -59,10 +59,10 @@ def test_knees_are_made_and_a_geometry_that_sees_little_is_warned_of(
     [("0,90", (0, 90)), ("0:360:10", tuple(range(0, 361, 10))), ("5", (5,)), ("0:1:0.3", (0, 0.3, 0.6, 0.9))],
 )
 def test_views_are_lists_or_ranges(text: str, degrees: tuple[float, ...]) -> None:
-    assert _angles(text) == pytest.approx(degrees)
+    assert degrees_of(text) == pytest.approx(degrees)
 
 
 @pytest.mark.parametrize("text", ["", "front", "0:90", "90:0:10", "0:90:0", "0:90:10,5", "nan", "0:90:-1"])
 def test_views_of_another_form_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--views: degrees joined by commas"):
-        _angles(text)
+        degrees_of(text)

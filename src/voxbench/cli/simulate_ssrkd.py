@@ -48,12 +48,14 @@ def ssrkd(
 
     from voxbench.challenges.ssrkd.geometry import warning_of
     from voxbench.challenges.ssrkd.radiographs import device_of
-    from voxbench.challenges.ssrkd.simulation import INFO, TRUTH, SsrkdSimulation, simulate
+    from voxbench.challenges.ssrkd.simulation import TRUTH, SsrkdSimulation, simulate
+    from voxbench.challenges.ssrkd.writing import INFO
+    from voxbench.cli.degrees import degrees_of
     from voxbench.cli.progress import lines
     from voxbench.errors import UsageError
 
     values = {"cases": cases, "unlabelled": unlabelled, "shapes": shapes, "size": size, "seed": seed}
-    values |= {"noise_hu": noise_hu, "keep_hu": keep_hu, "angles": _angles(views), "geometry": geometry}
+    values |= {"noise_hu": noise_hu, "keep_hu": keep_hu, "angles": degrees_of(views), "geometry": geometry}
     try:
         settings = SsrkdSimulation.model_validate(values)
     except ValidationError as error:
@@ -69,24 +71,3 @@ def ssrkd(
         tell(f"{out}: {len(made)} knees; splits in {INFO}, truth in {TRUTH}, meshes in mm in meshes/")
     if json:
         print((out / TRUTH).read_text(encoding="utf-8"))
-
-
-def _angles(text: str) -> tuple[float, ...]:
-    """Degrees of the form 0,90 or 0:360:10 (the last included)."""
-    from math import isfinite
-
-    from voxbench.errors import UsageError
-
-    wrong = UsageError(f"--views: degrees joined by commas (0,90) or first:last:step (0:360:10); got {text}")
-    try:
-        numbers = [float(word) for word in text.replace(":", ",").split(",")]
-    except ValueError as error:
-        raise wrong from error
-    if not all(isfinite(number) for number in numbers):
-        raise wrong
-    if ":" not in text:
-        return tuple(numbers)
-    if text.count(":") != 2 or "," in text or not numbers[2] > 0 or numbers[1] < numbers[0]:
-        raise wrong
-    first, last, step = numbers
-    return tuple(first + n * step for n in range(int((last - first) / step + 1e-9) + 1))

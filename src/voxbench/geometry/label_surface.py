@@ -39,9 +39,9 @@ class LabelSurface:
 def label_surface(labels: LabelMap, label: int, width_mm: float | None = None) -> LabelSurface:
     """The surface of a label's largest piece, below the size of a voxel, with the volume that its voxels have.
 
-    The signed distance to the drawn border is smoothed, which takes away the steps between voxels and slices; then the level is
-    sought at which the surface encloses as much as the voxels. Where the label reaches the image's border it ends
-    flat, at the outer faces of the voxels.
+    The signed distance to the drawn border is smoothed, which takes away the steps between voxels and slices; then the
+    level is sought at which the surface encloses as much as the voxels. Where the label reaches the image's border it
+    ends flat, at the outer faces of the voxels.
 
     Args:
         labels: Label ids on a grid of any orientation.
@@ -82,8 +82,9 @@ def _largest(mask: Mask) -> tuple[np.ndarray, Mask, int]:
     lines = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     low = np.array([line[0] for line in lines])
     cut = mask[tuple(slice(int(line[0]), int(line[-1]) + 1) for line in lines)]
-    pieces, count = label(cut)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    pieces = np.zeros(cut.shape, np.int32)
+    label(cut, output=pieces)
+    sizes = np.bincount(pieces.ravel())[1:]
     chosen = int(sizes.argmax()) + 1
     where = find_objects(pieces, chosen)[chosen - 1]
     return low + [part.start for part in where], pieces[where] == chosen, int(sizes.sum() - sizes.max())

@@ -17,7 +17,7 @@ from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.errors import InputError
 from voxbench.geometry import Affine, Grid, LabelMap, Mesh, Volume
 from voxbench.io import atomic, write_mesh
-from voxbench.types import Labels, Points
+from voxbench.types import Labels, Points, Vector3
 
 AXES = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 """World directions of x (front), y (left) and z (up), as columns."""
@@ -124,12 +124,14 @@ def halved(array: np.ndarray) -> np.ndarray:
     return ((sums + 4) // 8).astype(np.uint8)
 
 
-def write_ct(case: Processed, image: Volume) -> None:
+def write_ct(case: Processed, image: Volume, middle: Vector3 | None = None) -> None:
     """The two volumes, [z, y, x], and the factors.
 
     Args:
         case: Where to.
         image: A CT as 0 to 255 (``geometry.scaled``), uint8.
+        middle: Where the world's origin lies in the world of the CT it was made from, mm;
+            kept as ``source_from_world``.
 
     Raises:
         InputError: A side has an odd number of voxels.
@@ -140,6 +142,7 @@ def write_ct(case: Processed, image: Volume) -> None:
     _write(case.large_ct, image.array.T)
     _write(case.small_ct, halved(image.array).T)
     frame = Frame.of(image.grid)
+    origin = Affine.from_parts(np.eye(3), np.zeros(3) if middle is None else middle, "source", "world")
     with atomic(case.spacing) as temporary:
         np.savez(
             temporary,
@@ -147,6 +150,7 @@ def write_ct(case: Processed, image: Volume) -> None:
             ct=image.grid.spacing[::-1],
             world_from_stored=frame.world_from_stored.matrix,
             world_from_voxel=image.grid.world_from_voxel.matrix,
+            source_from_world=origin.matrix,
         )
 
 

@@ -1,7 +1,8 @@
-"""What lies in ``processed/<case>/``, as values in the world: by the README's names (.npz) or the released code's (.nii.gz).
+"""What lies in ``processed/<case>/``, as values in the world.
 
-Nothing is unpickled. A folder of other origin has three factors in ``spacing.npz`` and no world: its volume is then put
-about the origin, with x to the front, y to the left and z up (see ``processed``).
+Files have the names of the README (.npz) or of the released code (.nii.gz). Nothing is unpickled. A folder of other
+origin has three factors in ``spacing.npz`` and no world: its volume is then put about the origin, with x to the front,
+y to the left and z up (see ``processed``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.challenges.ssrkd.processed import AXES, Frame, Processed
 from voxbench.errors import DimensionError, FileReadError, InputError
-from voxbench.geometry import Affine, Grid, LabelMap, Mesh, Volume
+from voxbench.geometry import Affine, LabelMap, Mesh, Volume
 from voxbench.io import read_mesh
 from voxbench.io.read import read_raw
 from voxbench.types import AnyArray
@@ -127,8 +128,8 @@ def read_samples(case: Processed) -> dict[str, AnyArray]:
     missing = [name for name in SAMPLES if name not in content]
     if missing:
         raise FileReadError(
-            f"{case.samples}: {', '.join(missing)}: not there as plain arrays, and what is pickled (arr_0) is not read, "
-            "for that can run any program\n  make the points anew from the meshes: voxbench prepare ssrkd"
+            f"{case.samples}: {', '.join(missing)}: not there as plain arrays, and what is pickled (arr_0) is not "
+            "read, for that can run any program\n  make the points anew from the meshes: voxbench prepare ssrkd"
         )
     for where in ("surface", "random"):
         points, labels = content[f"{where}_inside"], content.get(f"{where}_inside_labels")

@@ -31,6 +31,7 @@ class Recipe:
         noise: Of the radiographs; None for none.
         points: Labelled points near each bone.
         jitter_mm: How far these lie from the surface, mm.
+        middle: Where the cube's middle lay in the CT's own world, mm.
     """
 
     angles: tuple[float, ...]
@@ -38,6 +39,7 @@ class Recipe:
     noise: RelativeNoise | None
     points: int
     jitter_mm: float
+    middle: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ def write_case(
     image, truth = content
     case = Processed(folder / PROCESSED / name)
     case.folder.mkdir(parents=True)
-    write_ct(case, image)
+    write_ct(case, image, np.array(recipe.middle))
     views = recipe.angles, recipe.views
     write_radiographs(case, image, views, recipe.noise, rng)
     if truth is not None:
