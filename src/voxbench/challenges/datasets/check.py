@@ -11,7 +11,7 @@ from typing import Any
 
 from voxbench.challenges.datasets.contents import examine
 from voxbench.challenges.datasets.findings import Finding, against, of_file, unreadable
-from voxbench.challenges.datasets.layouts import Layout, Role, layout_of, spider_splits
+from voxbench.challenges.datasets.layouts import Layout, Role, layout_of, spider_splits, ssrkd_splits
 from voxbench.challenges.datasets.naming import Entry, entry_of, files_below, partners
 from voxbench.errors import FileReadError
 from voxbench.jobs import Job, Manner, Record, Told, run
@@ -78,7 +78,7 @@ def check(folder: Path, challenge: str | None = None, manner: Manner = Manner(),
         FileReadError: There is no such folder, or nothing in it that could be checked.
     """
     layout = None if challenge is None else layout_of(challenge)
-    paths = files_below(folder)
+    paths = files_below(folder, layout.others if layout else ())
     if not paths:
         raise FileReadError(f"{folder}: no image and no mesh here\n  expected  {_expected(layout)}")
     named = _named(folder, paths, layout)
@@ -122,6 +122,8 @@ def _named(folder: Path, paths: Sequence[Path], layout: Layout | None) -> _Named
         entries.append(entry)
     if layout.name == "spider":
         entries = spider_splits(folder, entries)
+    if layout.name == "ssrkd":
+        entries = ssrkd_splits(folder, entries)
     return _Named(entries, roles, strange, layout)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError  # noqa: N812  (it is an error, and named so)
 
 import numpy as np
 
-from voxbench.errors import DimensionError
+from voxbench.errors import DimensionError, FileReadError
 from voxbench.io import read_mesh
 from voxbench.io.raw import RawImage
 from voxbench.io.read import read_raw
@@ -22,7 +25,7 @@ def examine(path: Path, kind: str, series: bool = False) -> Record:
 
     Args:
         path: The file, or the folder of a DICOM series.
-        kind: What it should hold: image, labels, field or mesh.
+        kind: What it should hold: image, labels, field, mesh, or archive (numpy arrays of any shape).
         series: Whether an image may have a fourth axis.
 
     Returns:
@@ -35,7 +38,9 @@ def examine(path: Path, kind: str, series: bool = False) -> Record:
     """
     if kind == "mesh":
         return _mesh(path)
-    raw = read_raw(path)
+    if kind == "archive":
+        return _archive(path)
+    raw = _stored(path) if path.suffix == ".npz" else read_raw(path)
     if kind == "field" or (series and raw.vectors):
         return _field(raw)
     array = raw.array if series and raw.array.ndim > 3 and kind == "image" else raw.single()
@@ -62,6 +67,41 @@ def _mesh(path: Path) -> Record:
     content = hashlib.blake2b(mesh.vertices.tobytes() + mesh.faces.tobytes(), digest_size=16).hexdigest()
     largest = float(np.abs(np.stack(mesh.bounds)).max())
     return {"content": content, "open_edges": mesh.open_edges, "closed": mesh.is_closed, "largest": largest}
+
+
+def _arrays(path: Path) -> dict[str, AnyArray]:
+    """The arrays of an .npz; pickled ones are passed over."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            plain = [name for name in content.files if not _is_pickled(content, name)]
+            return {name: content[name] for name in plain}
+    except (OSError, ValueError, EOFError, BadZipFile, ZlibError, AttributeError, TypeError) as error:
+        raise FileReadError(f"{path}: damaged: {error}") from error
+
+
+def _is_pickled(content: Any, name: str) -> bool:
+    """From the array's header; nothing is unpickled."""
+    with content.zip.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return bool(read(file)[2].hasobject)
+
+
+def _archive(path: Path) -> Record:
+    """Arrays of any shape; never taken for a copy of another file, for factors are alike from case to case."""
+    arrays = _arrays(path)
+    bad = sum(int((~np.isfinite(a)).sum()) for a in arrays.values() if a.dtype.kind in "fc")
+    size = sum(a.size for a in arrays.values())
+    return {"content": str(path), "low": 0.0, "high": 0.0, "bad": bad, "voxels": size, "shape": [1, 1, 1]}
+
+
+def _stored(path: Path) -> RawImage:
+    """The volume [z, y, x] of an .npz."""
+    arrays = _arrays(path)
+    array = arrays.get("arr_0", next(iter(arrays.values()), None))
+    if array is None:
+        raise FileReadError(f"{path}: no array in it")
+    return RawImage(path, "npz", array.T, np.eye(4))
 
 
 def _field(raw: RawImage) -> Record:

@@ -99,7 +99,8 @@ def _of_mesh(entry: Entry, record: Record) -> Iterator[Finding]:
     if record["open_edges"]:
         what = f"the surface is open at {record['open_edges']} edges; 0 expected"
         yield Finding("error", entry.name, what, "close its holes, e.g. trimesh.repair.fill_holes")
-    if record["largest"] <= NORMALISED:
+    factors = any((place / "spacing.npz").is_file() for place in (entry.path.parent, entry.path.parent.parent))
+    if record["largest"] <= NORMALISED and not factors:
         what = f"not in mm: no coordinate is larger than {record['largest']:.3g}"
         yield Finding("warning", entry.name, what, "multiply by the factors `mesh` of the case's spacing.npz")
 

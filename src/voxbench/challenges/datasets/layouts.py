@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from voxbench.challenges.datasets.naming import Entry, Kind, split_of
-from voxbench.errors import UsageError
+from voxbench.errors import FileReadError, UsageError
+from voxbench.io import read_json
 
 _SPLIT_NAMES = {"tr": "train", "ts": "test", "training": "train", "validation": "val"}
 
@@ -42,6 +43,7 @@ class Layout:
         expected: The names, for messages.
         values: The label values, for messages.
         parts: Meshes every case must have.
+        others: Suffixes of files that count beside images and meshes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Layout:
     expected: str
     values: str = "whole numbers from 0"
     parts: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
     def entry(self, folder: Path, path: Path) -> tuple[Entry | None, Role | None]:
         """What the challenge makes of a file's name; None if it has no such file."""
@@ -87,6 +90,25 @@ def spider_splits(folder: Path, entries: list[Entry]) -> list[Entry]:
         subsets = {row.get("new_file_name"): (row.get("subset") or "").strip() for row in csv.DictReader(file)}
     told = {name: _SPLIT_NAMES.get(subset, subset) for name, subset in subsets.items()}
     return [replace(entry, split=told.get(entry.pair) or entry.split) for entry in entries]
+
+
+def ssrkd_splits(folder: Path, entries: list[Entry]) -> list[Entry]:
+    """The entries with the split and the patient that SSR-KD's info.json gives their case, where it is there."""
+    try:
+        info = read_json(folder / "info.json")
+    except FileReadError:
+        return entries
+    info = info if isinstance(info, Mapping) else {}
+    lists = {split: info.get(split) for split in ("train", "val", "test", "unlabelled", "held_out")}
+    splits = {str(case): split for split, cases in lists.items() if isinstance(cases, list) for case in cases}
+    # A knee without labels trains too; one that is held out is in no split.
+    splits = {case: {"unlabelled": "train", "held_out": ""}.get(split, split) for case, split in splits.items()}
+    people = info.get("patients")
+    people = people if isinstance(people, Mapping) else {}
+    return [
+        replace(entry, split=splits.get(entry.pair, entry.split), patient=str(people.get(entry.pair, entry.patient)))
+        for entry in entries
+    ]
 
 
 def _role(kind: Kind, pattern: str, values: frozenset[int] | None = None, *, anchor: bool = False) -> Role:
@@ -157,10 +179,15 @@ LAYOUTS: Mapping[str, Layout] = {
                 _role("mesh", _KNEE + r"mesh\.obj"),
                 _role("image", _KNEE + r"ct_(?:256|512)x\.nii\.gz"),
                 _role("labels", _KNEE + r"seg_mask\.nii\.gz", frozenset(range(5))),
+                _role("image", _KNEE + r"ct_(?:256|512)x\.npz"),
+                _role("labels", _KNEE + r"seg_mask\.npz", frozenset(range(5))),
+                _role("archive", _KNEE + r"(?:projs|bone_masks?|sampling|spacing)\.npz"),
             ),
-            "<case>/sub_0.obj to sub_3.obj (or <case>/submesh/), <case>/mesh.obj",
+            "<case>/sub_0.obj to sub_3.obj (or <case>/submesh/), <case>/mesh.obj, <case>/{ct_256x, ct_512x, seg_mask, "
+            "projs, bone_mask, sampling, spacing}.npz",
             "0 to 4",
             {"0": "patella", "1": "femur", "2": "fibula", "3": "tibia"},
+            (".npz",),
         ),
     )
 }

@@ -10,7 +10,7 @@ from typing import Literal
 
 from voxbench.errors import FileReadError
 
-Kind = Literal["image", "labels", "field", "mesh"]
+Kind = Literal["image", "labels", "field", "mesh", "archive"]
 
 IMAGES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".nhdr", ".mgz", ".mgh")
 MESHES = (".obj", ".stl", ".ply")
@@ -70,8 +70,12 @@ class Entry:
     part: str = ""
 
 
-def files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path, others: tuple[str, ...] = ()) -> list[Path]:
     """All images and meshes below a folder, in order; the slices of a DICOM series count as their folder.
+
+    Args:
+        folder: The data set.
+        others: Suffixes of further files that count.
 
     Raises:
         FileReadError: There is no such folder.
@@ -79,15 +83,15 @@ def files_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         what = "is a file; name the folder of the data set" if folder.is_file() else "no such folder"
         raise FileReadError(f"{folder}: {what}")
-    return sorted(set(_data(folder)))
+    return sorted(set(_data(folder, others)))
 
 
-def _data(folder: Path) -> Iterator[Path]:
+def _data(folder: Path, others: tuple[str, ...]) -> Iterator[Path]:
     for path in folder.rglob("*"):
         name = path.name.lower()
         if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
             continue
-        if name.endswith((*IMAGES, *MESHES)):
+        if name.endswith((*IMAGES, *MESHES, *others)):
             yield path
         elif name.endswith(".dcm"):
             yield path.parent
