@@ -75,7 +75,7 @@ def label_surface(labels: LabelMap, label: int, width_mm: float | None = None) -
     return LabelSurface(mesh, wanted / 1000, dropped * unit, filled * unit)
 
 
-def _largest(mask: Mask) -> tuple[np.ndarray, Mask, int]:
+def _largest(mask: Mask) -> tuple[np.ndarray, np.ndarray, int]:
     """First voxel and content of the box about the largest piece, and how many voxels the others have."""
     from scipy.ndimage import find_objects, label
 

@@ -72,7 +72,7 @@ def _mesh(path: Path) -> Record:
 def _arrays(path: Path) -> dict[str, AnyArray]:
     """The arrays of an .npz; pickled ones are passed over."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             plain = [name for name in content.files if not _is_pickled(content, name)]
             return {name: content[name] for name in plain}
     except (OSError, ValueError, EOFError, BadZipFile, ZlibError, AttributeError, TypeError) as error:

@@ -12,7 +12,7 @@ from voxbench.challenges.ssrkd.processed import AXES, case_grid
 from voxbench.geometry import Affine, Grid, Mesh, Volume, resample
 from voxbench.types import Vector3
 
-AIR_HU = -1024
+AIR_HU = -1024.0
 NAMES = ("left to right", "back to front", "along the leg")
 SAME_MM = 1e-6
 

@@ -200,10 +200,10 @@ def _archive(path: Path, unpickled: tuple[str, ...] = ()) -> dict[str, AnyArray]
     if not path.is_file():
         raise FileReadError(f"{path}: cannot be read: no such file")
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             names = [name for name in content.files if not unpickled or name.startswith(unpickled)]
             return {name: content[name] for name in names}
-    except (OSError, ValueError, BadZipFile, ZlibError, EOFError, AttributeError) as error:
+    except (OSError, ValueError, BadZipFile, ZlibError, EOFError, AttributeError, TypeError) as error:
         pickled = "pickle" in str(error) and "allow_pickle" in str(error)
         what = "pickled, which is not read, for that can run any program" if pickled else f"damaged: {error}"
         raise FileReadError(f"{path}: {what}") from error
