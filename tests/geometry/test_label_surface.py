@@ -19,9 +19,7 @@ def ball(spacing: tuple[float, float, float]) -> LabelMap:
     return LabelMap(3 * inside.astype(np.uint8), grid)
 
 
-@pytest.mark.parametrize(
-    ("spacing", "rms"), [((1.0, 1.0, 1.0), 0.15), ((0.5, 0.5, 1.0), 0.1), ((1.0, 2.0, 0.8), 0.25)]
-)
+@pytest.mark.parametrize(("spacing", "rms"), [((1.0, 1.0, 1.0), 0.15), ((0.5, 0.5, 1.0), 0.1), ((1.0, 2.0, 0.8), 0.25)])
 def test_a_ball_is_smooth_and_keeps_its_volume(spacing: tuple[float, float, float], rms: float) -> None:
     labels = ball(spacing)
     found = label_surface(labels, 3)

@@ -215,13 +215,13 @@ def test_a_label_map_beside_meshes_must_agree_with_them(tmp_path: Path, knee: An
     found = read_bones(source(tmp_path), knee.ct, IDS)
     assert found is not None
     assert found.kind == "meshes"
-    with pytest.raises(InputError, match="patella: label 2 and the mesh beside it disagree: Dice 0.00"):
+    with pytest.raises(InputError, match=r"patella: label 2 and the mesh beside it disagree: Dice 0.00"):
         read_bones(source(tmp_path), knee.ct, IDS | {"patella": 2, "femur": 1})
 
 
 def test_a_label_map_without_a_bone_names_the_values_it_has(tmp_path: Path, knee: Any) -> None:
     knee.write(tmp_path / "a", "ct", "labels")
-    with pytest.raises(InputError, match="fibula: no voxel has label 9; there are .*1, 2, 3, 4\n  --labels names the"):
+    with pytest.raises(InputError, match=r"fibula: no voxel has label 9; there are .*1, 2, 3, 4\n  --labels names the"):
         read_bones(source(tmp_path), knee.ct, IDS | {"fibula": 9})
 
 
@@ -262,7 +262,11 @@ def test_cases_are_found_in_folders_and_in_loose_files(tmp_path: Path) -> None:
     a, b, c, cc = find_sources(tmp_path)
     assert (a.case, a.ct.name, a.labels and a.labels.name, a.labelled) == ("a", "scan.nii.gz", "a_label.nrrd", True)
     assert {bone: path.name for bone, path in b.meshes.items()} == dict(
-        zip(("fibula", "patella", "femur", "tibia"), ("fibula.ply", "Left_Patella.stl", "sub_1.obj", bones[3]), strict=True)
+        zip(
+            ("fibula", "patella", "femur", "tibia"),
+            ("fibula.ply", "Left_Patella.stl", "sub_1.obj", bones[3]),
+            strict=True,
+        )
     )
     assert (c.ct.name, c.labels and c.labels.name) == ("c.mhd", "c_seg.nii.gz")
     assert c.inputs()["ct .raw"].name == "c.raw"

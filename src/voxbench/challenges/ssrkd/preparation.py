@@ -97,7 +97,7 @@ class SsrkdPreparation(Config):
     @property
     def views(self) -> tuple[View, ...]:
         """The views of every case; the middle of its volume is the world's origin."""
-        return views_of(self.angles, self.device, -(AXES @ np.array(self.origin_mm)))
+        return views_of(self.angles, self.device, 0.0 - AXES @ np.array(self.origin_mm))
 
     @property
     def ids(self) -> dict[str, int]:
