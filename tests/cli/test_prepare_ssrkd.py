@@ -14,6 +14,7 @@ from voxbench.challenges.ssrkd import simulation
 from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.challenges.ssrkd.processed import Processed
 from voxbench.challenges.ssrkd.reading import read_ct, read_labels, read_meshes, read_radiographs, read_shadows
+from voxbench.cli.prepare_ssrkd import _settings
 from voxbench.io import write_labels
 from voxbench.simulate.phantoms.knee_shapes import analytic_knee
 
@@ -111,6 +112,20 @@ def test_check_tells_damage_and_patients_in_two_splits(
     assert f"error: processed/{first}/projs.npz: damaged" in ran.err
     assert f"error: processed/{second}/seg_mask.npz: wrong label values 7 (110592 voxels); expected 0 to 4" in ran.err
     assert "in two splits: test, and train" in ran.err
+
+
+def test_a_config_yaml_gives_detector_and_shift_and_sizes_presets_follow_the_volume(tmp_path: Path) -> None:
+    text = "DSD: 1500\nDSO: 1200\nnDetector: [40, 30]\ndDetector: [6, 7]\nnVoxel: [48, 48, 48]\ndVoxel: [5, 5, 5]\n"
+    (tmp_path / "c.yaml").write_text(text + "offOrigin: [10, 20, 30]\n")
+    given = {"size": 48}
+    settings = _settings(given, (str(tmp_path / "c.yaml"), "0,90", None, False))
+    assert settings.views[0].shape == (40, 30)
+    assert settings.radiograph_noise is None
+    # the volume stands 10 mm to the front, 20 to the left, 30 up of the axis; the volume's middle is the origin
+    np.testing.assert_allclose(settings.views[0].project(np.array([[20.0, -10.0, -30.0]])), [[19.5, 14.5]], atol=1e-9)
+    preset = _settings(given, ("released", "0,90", "patella=4,femur=3,fibula=2,tibia=1", True))
+    assert preset.views[0].shape == (48, 48)
+    assert preset.labels == (4, 3, 2, 1)
 
 
 def test_one_bad_case_does_not_stop_the_others_and_info_waits_for_all(voxbench: Callable[..., Any], data: Path) -> None:

@@ -61,7 +61,7 @@ def read_bones(source: Source, ct: Volume, ids: Mapping[str, int], space: MeshSp
         path = next(iter(source.meshes.values())).parent
         meshes = {bone: _closed(source, bone, space) for bone in BONES}
         require_bones_mm(meshes, path)
-        other = "LPS" if space != "LPS" else "RAS"
+        other = {"auto": "LPS, or RAS if the files state LPS", "RAS": "LPS", "LPS": "RAS"}[space]
         rise = require_on_bone(ct, meshes, path, f"give --mesh-space {other}")
         if source.labels is not None:
             require_alike(meshes, read_labels(source.labels), ids, source.labels)

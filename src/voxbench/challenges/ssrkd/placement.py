@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,11 +79,11 @@ def in_cube(ct: Volume, placement: Placement, size: int, field_mm: float) -> Vol
     widths = np.sqrt(np.maximum(step**2 - spacing**2, 0) / 12) / spacing
     if (widths > 0.05).any():
         array = gaussian_filter(array, widths, mode="nearest", truncate=4)
-    found = resample(Volume(array, near.grid), cube, outside=AIR_HU)
-    outside = ~_covered(centred.grid, cube)
-    values = np.rint(found.array)
-    values[outside] = AIR_HU
-    return Volume(np.clip(values, -32768, 32767).astype(np.int16), cube)
+    found = resample(Volume(array, near.grid), cube, outside=AIR_HU).array
+    values = np.empty(cube.shape, np.int16)
+    for i, covered in enumerate(_covered(centred.grid, cube)):  # slab by slab: the cube may be large
+        values[i] = np.where(covered, np.clip(np.rint(found[i]), -32768, 32767), AIR_HU)
+    return Volume(values, cube)
 
 
 def moved(grid: Grid, by: np.ndarray) -> Grid:
@@ -122,14 +122,13 @@ def _around(ct: Volume, cube: Grid) -> Volume:
     return Volume(np.pad(part, 1, mode="edge"), grid)
 
 
-def _covered(grid: Grid, cube: Grid) -> np.ndarray:
-    """Which voxels of the cube have their centres within the outer faces of the image's voxels."""
-    to_voxel = grid.voxel_from_world @ cube.world_from_voxel
-    lines = [np.arange(n, dtype=np.float32) for n in cube.shape]
-    inside = np.ones(cube.shape, bool)
-    for axis in range(3):
-        row = to_voxel.matrix[axis].astype(np.float32)
-        i, j, k = (row[n] * lines[n] for n in range(3))
-        at = i[:, None, None] + j[None, :, None] + k[None, None, :] + row[3]
-        inside &= (at >= -0.5 - 1e-4) & (at <= grid.shape[axis] - 0.5 + 1e-4)
-    return inside
+def _covered(grid: Grid, cube: Grid) -> Iterator[np.ndarray]:
+    """Slab by slab of the cube, which voxels have their centres within the outer faces of an image's voxels."""
+    to_voxel = (grid.voxel_from_world @ cube.world_from_voxel).matrix
+    j, k = np.arange(cube.shape[1])[:, None], np.arange(cube.shape[2])[None, :]
+    for i in range(cube.shape[0]):
+        inside = np.ones(cube.shape[1:], bool)
+        for axis in range(3):
+            at = to_voxel[axis, 0] * i + to_voxel[axis, 1] * j + to_voxel[axis, 2] * k + to_voxel[axis, 3]
+            inside &= (at >= -0.5 - 1e-6) & (at <= grid.shape[axis] - 0.5 + 1e-6)
+        yield inside

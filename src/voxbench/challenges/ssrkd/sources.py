@@ -165,7 +165,7 @@ def _in_folder(folder: Path) -> _Files:
                 files.meshes.append(path)
             elif name.endswith(IMAGES):
                 (files.labels if _is_labels(path) else files.images).append(path)
-        if any(path.suffix.lower() in {"", ".dcm", ".ima"} and looks_like_dicom(path) for path in below):
+        if any(not path.name.lower().endswith((*MESHES, *IMAGES)) and looks_like_dicom(path) for path in below):
             files.images.append(place)
     return files
 
