@@ -14,7 +14,8 @@ from voxbench.types import Vector3
 
 AIR_HU = -1024.0
 NAMES = ("left to right", "back to front", "along the leg")
-SAME_MM = 1e-6
+SAME_MM = 1e-3
+"""Headers round their numbers."""
 
 
 @dataclass(frozen=True, eq=False)
