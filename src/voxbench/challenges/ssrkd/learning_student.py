@@ -150,7 +150,7 @@ def logits_on_radiographs(network: Any, maps: Any, pixels: np.ndarray) -> np.nda
     with torch.no_grad():
         for first in range(0, pixels.shape[1], _AT_ONCE):
             some = torch.from_numpy(np.asarray(pixels[:, first : first + _AT_ONCE], np.float32))[None].to(device)
-            found.append(network.query(maps, some)[0][-1][0].float().cpu().numpy())
+            found.append(network.query(maps[-1:], some)[0][-1][0].float().cpu().numpy())
     return np.concatenate(found) if found else np.empty((0, len(BONES) + 1), np.float32)
 
 
