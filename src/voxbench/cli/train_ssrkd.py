@@ -62,12 +62,14 @@ class StageRun:
     out: Annotated[Path, Parameter(help="Folder for the runs, one per stage in it; what was interrupted goes on.")]
     stage: Annotated[
         Literal["segment", "teacher", "student", "all"],
-        Parameter(help="segment: shadows of bones on radiographs; teacher: bones in CT; student: bones from two views."),
+        Parameter(
+            help="segment: shadows of bones on radiographs; teacher: bones in CT; student: bones from two views."
+        ),
     ] = "all"
     size: Annotated[Literal["laptop", "paper"], Parameter(help="The published networks, or small ones.")] = "laptop"
-    cache: Annotated[
-        Path | None, Parameter(help="Folder for unpacked arrays; runs may share it [cache in --out].")
-    ] = None
+    cache: Annotated[Path | None, Parameter(help="Folder for unpacked arrays; runs may share it [cache in --out].")] = (
+        None
+    )
     config: Annotated[Path | None, Parameter(help="Training settings as TOML; options on the line come first.")] = None
     force: Annotated[bool, Parameter(negative="", help="Start the stages anew if the folder holds runs.")] = False
     json: Annotated[bool, Parameter(negative="", help="Print the cards of the weights on stdout.")] = False
@@ -90,7 +92,9 @@ def run(*, run: StageRun, options: Annotated[StageOptions, Parameter(name="*")] 
     except ImportError as error:
         raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
     if run.stage == "all" and options.steps is not None:
-        raise UsageError("--steps is for one stage; with --stage all: --segment-steps, --teacher-steps, --student-steps")
+        raise UsageError(
+            "--steps is for one stage; with --stage all: --segment-steps, --teacher-steps, --student-steps"
+        )
     chosen = [f"--{name.replace('_', '-')}" for name in sorted(_OF_ONE) if getattr(options, name) is not None]
     if run.stage != "all" and chosen:
         raise UsageError(f"{', '.join(chosen)}: for --stage all; with --stage {run.stage}: --steps")
@@ -100,6 +104,7 @@ def run(*, run: StageRun, options: Annotated[StageOptions, Parameter(name="*")] 
 
 
 def _train(run: StageRun, options: StageOptions) -> None:
+    from voxbench.challenges.ssrkd.learning import load_guides
     from voxbench.challenges.ssrkd.learning_data import read_knees
     from voxbench.challenges.ssrkd.stages import STAGES
     from voxbench.cli.progress import lines
@@ -110,7 +115,11 @@ def _train(run: StageRun, options: StageOptions) -> None:
 
     stages: tuple[Stage, ...] = STAGES if run.stage == "all" else (run.stage,)
     knees = read_knees(run.data, stages, run.cache or run.out / "cache")
-    plans = {stage: _plan(stage, run, options, len(knees.train)) for stage in stages}
+    if stages == ("student",):
+        load_guides(run.out)  # refuse before anything is made
+    plans: dict[Stage, tuple[StageConfig, TrainingConfig]] = {
+        stage: _plan(stage, run, options, len(knees.train)) for stage in stages
+    }
     with lines("training") as tell:
         with first_alone() as first:
             if first:

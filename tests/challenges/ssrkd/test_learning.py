@@ -19,7 +19,7 @@ from voxbench.challenges.ssrkd.stages import STAGES, learned  # noqa: E402
 from voxbench.challenges.ssrkd.trained import trained_from_ct, trained_from_radiographs  # noqa: E402
 from voxbench.errors import InputError  # noqa: E402
 from voxbench.io import read_volume  # noqa: E402
-from voxbench.models.ct_teacher import build_ct_teacher  # noqa: E402
+from voxbench.models.ct_teacher import build_teacher_pair  # noqa: E402
 from voxbench.models.xray_bones import build_segmenter_pair  # noqa: E402
 from voxbench.training.config import TrainingConfig  # noqa: E402
 from voxbench.training.loop import CHECKPOINT, train  # noqa: E402
@@ -30,8 +30,15 @@ from voxbench.training.weights import FILE  # noqa: E402
 def folder(tmp_path_factory):
     """Four labelled knees and one without labels, 32 pixels wide, seen from four sides."""
     settings = SsrkdSimulation(
-        **{"cases": 4, "unlabelled": 1, "shapes": "formulas", "size": 32, "points": 400, "both_knees": 0.0},
-        **{"angles": (0.0, 90.0, 180.0, 270.0), "keep_hu": True, "radiograph_noise": None},
+        cases=4,
+        unlabelled=1,
+        shapes="formulas",
+        size=32,
+        points=400,
+        both_knees=0.0,
+        angles=(0.0, 90.0, 180.0, 270.0),
+        keep_hu=True,
+        radiograph_noise=None,
     )
     simulate(tmp_path_factory.mktemp("ssrkd") / "knees", settings)
     return next(tmp_path_factory.getbasetemp().glob("ssrkd*/knees"))
@@ -52,7 +59,7 @@ def settings(**changes):
 
 def guides():
     torch.manual_seed(0)
-    return Guides(build_ct_teacher("laptop"), build_segmenter_pair("laptop"), {"segmenter": "s" * 64, "teacher": "t"})
+    return Guides(build_teacher_pair("laptop"), build_segmenter_pair("laptop"), {"segmenter": "s" * 64, "teacher": "t"})
 
 
 def made(knees, stage, training):

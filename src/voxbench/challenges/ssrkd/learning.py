@@ -15,7 +15,7 @@ from voxbench.challenges.ssrkd.learning_teacher import teacher_lesson
 from voxbench.challenges.ssrkd.stages import CT_SCALE, XRAY_SCALE, Size, Stage, StageConfig
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import sha256
-from voxbench.models.ct_teacher import build_ct_teacher
+from voxbench.models.ct_teacher import build_teacher_pair
 from voxbench.models.xray_bones import build_segmenter_pair
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import Lesson
@@ -94,7 +94,7 @@ def load_guides(out: Path) -> Guides:
 
 def untrained_guides(size: Size) -> Guides:
     """As large as the trained ones, to estimate what the student will take."""
-    return Guides(build_ct_teacher(size), None, {})
+    return Guides(build_teacher_pair(size), None, {})
 
 
 def load_stage(path: Path, stage: Stage) -> tuple[Any, dict[str, Any]]:
@@ -114,7 +114,9 @@ def load_stage(path: Path, stage: Stage) -> tuple[Any, dict[str, Any]]:
         raise InputError(f"{path}: not the weights of SSR-KD's {stage}\n  its task  {found}")
     from voxbench.models.two_view import build_two_view_student
 
-    build: Any = {"segment": build_segmenter_pair, "teacher": build_ct_teacher, "student": build_two_view_student}[stage]
+    build: Any = {"segment": build_segmenter_pair, "teacher": build_teacher_pair, "student": build_two_view_student}[
+        stage
+    ]
     network = build(card["size"])
     load_weights(path, network)
     return network.eval(), card

@@ -84,10 +84,6 @@ class Knee:
                 return Affine(np.asarray(held["world_from_stored"], np.float64), "world", "stored")
         raise FileReadError(f"{self.files.spacing}: lacks world_from_stored, where the volume lies among the views")
 
-    def counts(self) -> np.ndarray:
-        """How many points lie outside and in each bone, (5,)."""
-        return np.concatenate([[len(self.outside)], np.bincount(self.bones, minlength=5)[1:5]])
-
     def _images(self, path: Path, kind: type) -> np.ndarray:
         array = self._unpacked(path, path.stem, lambda held: np.asarray(held["projs"], kind))
         shape = (len(self.views), *self.views[0].shape)
@@ -200,7 +196,11 @@ def read_knees(folder: Path, stages: tuple[Stage, ...], cache: Path) -> Knees:
 def _groups(path: Path, info: Any) -> dict[str, list[str]]:
     """Names of the cases to learn from, to validate on, and without labels."""
     keys = ("train", "val", "unlabelled")
-    if not isinstance(info, dict) or not all(isinstance(info.get(key, []), list) for key in keys) or "train" not in info:
+    if (
+        not isinstance(info, dict)
+        or not all(isinstance(info.get(key, []), list) for key in keys)
+        or "train" not in info
+    ):
         raise FileReadError(f"{path}: no splits\n  expected  lists of cases: train, val, test, unlabelled")
     groups = {key: [str(case) for case in info.get(key, [])] for key in keys}
     if not groups["train"]:

@@ -55,7 +55,7 @@ def on_detector(points: Points, view: View) -> AnyArray:
 def within(places: AnyArray) -> AnyArray:
     """Which points lie in -1 to 1 along all axes; of two views in both."""
     inside = (np.abs(places) <= 1).all(axis=-1)
-    return inside if inside.ndim == 1 else inside.all(axis=0)
+    return np.asarray(inside if inside.ndim == 1 else inside.all(axis=0))
 
 
 def draw_points(

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from voxbench.challenges.ssrkd.learning_data import MULTIPLE, Knee, Knees
 from voxbench.challenges.ssrkd.stages import XRAY_SCALE, StageConfig
-from voxbench.models.semisupervised import cross_pseudo, ramp
+from voxbench.models.agreement import cross_entropy, cross_pseudo_supervision, ramp
 from voxbench.models.xray_bones import build_segmenter_pair
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import Lesson
@@ -96,9 +95,9 @@ def _objective(model: nn.Module, batch: tuple[Tensor, ...], done: float) -> dict
     """Cross entropy where shadows are known; everywhere each network learns what the other thinks."""
     images, shadows, unknown = batch
     one, other = model(torch.cat([images, unknown]))
-    known = sum(cross_entropy(logits[: len(images)].float(), shadows) for logits in (one, other))
-    agreement = cross_pseudo(one.float(), other.float())
-    assert isinstance(known, Tensor)
+    one, other = one.float(), other.float()
+    known = cross_entropy(one[: len(images)], shadows, axis=1) + cross_entropy(other[: len(images)], shadows, axis=1)
+    agreement = cross_pseudo_supervision(one, other, axis=1)
     return {"loss": known + ramp(done) * agreement, "labelled": known, "agreement": agreement}
 
 

@@ -24,7 +24,7 @@ from voxbench.challenges.ssrkd.learning_teacher import dice_of_bones, enter_ct, 
 from voxbench.challenges.ssrkd.stages import XRAY_SCALE, StageConfig
 from voxbench.errors import EmptyShapeError
 from voxbench.io import atomic
-from voxbench.models.semisupervised import distillation, stack_weights, weighted_cross_entropy
+from voxbench.models.agreement import cross_entropy, distillation, over_stacks
 from voxbench.models.two_view import build_two_view_student
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import Lesson
@@ -95,7 +95,9 @@ class TwoViews:
         fallen = _fallen(other, look, box.stored(local))
         kept = np.flatnonzero(within(fallen))[: self.config.points]
         if not len(kept):
-            raise EmptyShapeError(f"{other.case}: its CT lies beside both detectors; do views and volume belong together?")
+            raise EmptyShapeError(
+                f"{other.case}: its CT lies beside both detectors; do views and volume belong together?"
+            )
         kept = np.resize(kept, self.config.points)
         unknown = enter_radiographs(look, other.radiographs, self.shadows(other))
         return image, places, labels, unknown, fallen[:, kept], enter_ct(box.cut(other.ct)), local[kept]
@@ -109,9 +111,7 @@ class TwoViews:
         return Look(pair, (first, first + seen), self.config.mirrored and bool(rng.random() < 0.5))
 
 
-def student_lesson(
-    knees: Knees, config: StageConfig, training: TrainingConfig, guides: Guides, cache: Path
-) -> Lesson:
+def student_lesson(knees: Knees, config: StageConfig, training: TrainingConfig, guides: Guides, cache: Path) -> Lesson:
     """What is learned in the third stage."""
     shadows = guides.shadows(cache)
     source = TwoViews(knees, config, training.patch, training.seed, shadows)
@@ -155,20 +155,18 @@ def logits_on_radiographs(network: Any, maps: Any, pixels: np.ndarray) -> np.nda
 
 
 def _objective(
-    teacher: nn.Module, weights: np.ndarray, model: nn.Module, batch: tuple[Tensor, ...], done: float
+    teacher: nn.Module, weights: Tensor, model: nn.Module, batch: tuple[Tensor, ...], _done: float
 ) -> dict[str, Tensor]:
     """The published sum: labelled points, the teacher's opinion of others, and its features."""
     images, places, labels, unknown, elsewhere, volumes, points = batch
-    count, scale = len(images), torch.from_numpy(weights).to(images.device)
+    count, scale = len(images), weights.to(images.device)
     with torch.no_grad():
         guide: Any = teacher.to(images.device).eval().a
-        opinions, wanted = guide.query(guide.encode(volumes), points)
+        opinions, wanted = guide.query(guide.encode(volumes)[-1:], points)
         pseudo = opinions[-1].argmax(dim=-1)
     stacks, features = model(torch.cat([images, unknown]), torch.cat([places, elsewhere]))
-    known, guessed = torch.zeros(()), torch.zeros(())
-    for weight, stack in zip(stack_weights(len(stacks)), stacks, strict=True):
-        known = known + weight * weighted_cross_entropy(stack[:count].float(), labels, scale)
-        guessed = guessed + weight * weighted_cross_entropy(stack[count:].float(), pseudo, scale)
+    known = over_stacks([cross_entropy(stack[:count].float(), labels, scale) for stack in stacks])
+    guessed = over_stacks([cross_entropy(stack[count:].float(), pseudo, scale) for stack in stacks])
     alike = distillation([feature[count:].float() for feature in features], wanted.float())
     loss = LABELLED * known + PSEUDO * guessed + DISTILLED * alike
     return {"loss": loss, "labelled": known, "pseudo": guessed, "distilled": alike}

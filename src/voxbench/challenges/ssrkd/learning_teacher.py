@@ -15,8 +15,8 @@ from voxbench.challenges.ssrkd.cases import BONES
 from voxbench.challenges.ssrkd.learning_data import Knee, Knees
 from voxbench.challenges.ssrkd.learning_points import Box, draw_points
 from voxbench.challenges.ssrkd.stages import CT_SCALE, StageConfig
-from voxbench.models.ct_teacher import build_ct_teacher
-from voxbench.models.semisupervised import class_weights, cross_pseudo, ramp, weighted_cross_entropy
+from voxbench.models.agreement import class_weights, cross_entropy, cross_pseudo_supervision, over_stacks, ramp
+from voxbench.models.ct_teacher import build_teacher_pair
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import Lesson
 
@@ -72,12 +72,12 @@ def teacher_lesson(knees: Knees, config: StageConfig, training: TrainingConfig) 
     source = CtBoxes(knees, training.patch, config.points, training.augment, training.seed)
     check = partial(_validated, knees.validation) if knees.validation else None
     objective = partial(_objective, weights_of(knees))
-    return Lesson(partial(build_ct_teacher, config.size), source, check, SCORE, objective=objective)
+    return Lesson(partial(build_teacher_pair, config.size), source, check, SCORE, objective=objective)
 
 
-def weights_of(knees: Knees) -> np.ndarray:
+def weights_of(knees: Knees) -> Tensor:
     """Of background and bones in the loss, from how many points of each there are."""
-    return np.asarray(class_weights(np.sum([knee.counts() for knee in knees.train], axis=0)), np.float32)
+    return class_weights(np.sum([np.bincount(knee.bones, minlength=5)[1:5] for knee in knees.train], axis=0).tolist())
 
 
 def enter_ct(volume: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ def logits_in_ct(network: Any, maps: Any, places: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         for first in range(0, len(places), _AT_ONCE):
             some = torch.from_numpy(np.asarray(places[first : first + _AT_ONCE], np.float32))[None].to(device)
-            found.append(network.query(maps, some)[0][-1][0].float().cpu().numpy())
+            found.append(network.query(maps[-1:], some)[0][-1][0].float().cpu().numpy())
     return np.concatenate(found) if found else np.empty((0, len(BONES) + 1), np.float32)
 
 
@@ -115,15 +115,17 @@ def labelled_points(knee: Knee, count: int = 20_000) -> tuple[np.ndarray, np.nda
     return draw_points(knee, count, np.random.default_rng(0), lambda points: points)
 
 
-def _objective(weights: np.ndarray, model: nn.Module, batch: tuple[Tensor, ...], done: float) -> dict[str, Tensor]:
+def _objective(weights: Tensor, model: nn.Module, batch: tuple[Tensor, ...], done: float) -> dict[str, Tensor]:
     """Cross entropy at labelled points, mean of the heads; at all points each network learns what the other thinks."""
     volumes, places, labels, unknown, anywhere = batch
-    count, scale = len(volumes), torch.from_numpy(weights).to(volumes.device)
+    count, scale = len(volumes), weights.to(volumes.device)
     seen = model(torch.cat([volumes, unknown]), torch.cat([places, anywhere]))
     one, other = ([head.float() for head in heads] for heads, _ in seen)
-    known = torch.stack([weighted_cross_entropy(head[:count], labels, scale) for head in (*one, *other)]).mean() * 2
-    pairs = zip(one, other, strict=True)
-    agreement = torch.stack([cross_pseudo(a.movedim(-1, 1), b.movedim(-1, 1)) for a, b in pairs]).mean()
+    known = sum(
+        (over_stacks([cross_entropy(head[:count], labels, scale) for head in heads], 1.0) for heads in (one, other)),
+        torch.zeros((), device=volumes.device),
+    )
+    agreement = over_stacks([cross_pseudo_supervision(*heads) for heads in zip(one, other, strict=True)], 1.0)
     return {"loss": known + ramp(done) * agreement, "labelled": known, "agreement": agreement}
 
 

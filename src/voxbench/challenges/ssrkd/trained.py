@@ -165,7 +165,9 @@ def _box_of(views: Sequence[View]) -> tuple[np.ndarray, np.ndarray]:
 def _require_learned(shape: tuple[int, ...], view: View, card: dict[str, Any]) -> None:
     """Refuse radiographs whose pixels are not those of the training."""
     if shape != view.shape:
-        raise InputError(f"a radiograph has not the pixels of its view\n  radiograph  {shape}\n  view        {view.shape}")
+        raise InputError(
+            f"a radiograph has not the pixels of its view\n  radiograph  {shape}\n  view        {view.shape}"
+        )
     if len(shape) != 2 or any(side % MULTIPLE for side in shape):
         raise InputError(f"sides of radiographs must be multiples of {MULTIPLE}; got {' x '.join(map(str, shape))}")
     ratio = np.array(view.pixel_mm) / card["pixel_mm"]
