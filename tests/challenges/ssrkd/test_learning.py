@@ -14,7 +14,6 @@ from voxbench.challenges.ssrkd.learning_data import read_knees  # noqa: E402
 from voxbench.challenges.ssrkd.learning_points import Box, Look  # noqa: E402
 from voxbench.challenges.ssrkd.learning_student import enter_radiographs, logits_on_radiographs  # noqa: E402
 from voxbench.challenges.ssrkd.learning_teacher import enter_ct, labelled_points, logits_in_ct  # noqa: E402
-from voxbench.challenges.ssrkd.simulation import SsrkdSimulation, simulate  # noqa: E402
 from voxbench.challenges.ssrkd.stages import STAGES, learned  # noqa: E402
 from voxbench.challenges.ssrkd.trained import trained_from_ct, trained_from_radiographs  # noqa: E402
 from voxbench.errors import InputError  # noqa: E402
@@ -27,29 +26,11 @@ from voxbench.training.weights import FILE  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Four labelled knees and one without labels, 32 pixels wide, seen from four sides."""
-    settings = SsrkdSimulation(
-        cases=4,
-        unlabelled=1,
-        shapes="formulas",
-        size=32,
-        points=400,
-        both_knees=0.0,
-        angles=(0.0, 90.0, 180.0, 270.0),
-        keep_hu=True,
-        radiograph_noise=None,
-    )
-    simulate(tmp_path_factory.mktemp("ssrkd") / "knees", settings)
-    return next(tmp_path_factory.getbasetemp().glob("ssrkd*/knees"))
-
-
-@pytest.fixture(scope="module")
-def knees(folder):
+def knees(knee_folder):
     """The same, to learn from."""
-    cache = folder.parent / "cache"
+    cache = knee_folder.parent / "cache"
     cache.mkdir()
-    return read_knees(folder, STAGES, cache)
+    return read_knees(knee_folder, STAGES, cache)
 
 
 def settings(**changes):
@@ -209,7 +190,7 @@ def test_points_of_the_world_are_answered_as_those_of_the_training(knees, run):
     assert (found.high > 100).all()
 
 
-def test_a_ct_in_hu_is_answered_as_that_of_the_training(knees, run, folder):
+def test_a_ct_in_hu_is_answered_as_that_of_the_training(knees, run, knee_folder):
     knee = knees.train[0]
     stored, _ = labelled_points(knee, 200)
     world = knee.world_from_stored(stored.astype(np.float64))
@@ -217,7 +198,7 @@ def test_a_ct_in_hu_is_answered_as_that_of_the_training(knees, run, folder):
     with torch.no_grad():
         maps = teacher.encode(torch.from_numpy(enter_ct(knee.ct)[None]))
     wanted = logits_in_ct(teacher, maps, stored)
-    found = trained_from_ct(run, read_volume(folder / "hu" / f"{knee.case}.nii.gz"))
+    found = trained_from_ct(run, read_volume(knee_folder / "hu" / f"{knee.case}.nii.gz"))
     np.testing.assert_allclose(found.margins(world), wanted, atol=1e-3)
     np.testing.assert_allclose(found.low, -128)
     np.testing.assert_allclose(found.high, 128)

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voxbench.challenges.ssrkd.learning_data import Knee, Knees
 from voxbench.challenges.ssrkd.learning_segment import segment_lesson
 from voxbench.challenges.ssrkd.learning_student import Guides, student_lesson
@@ -125,7 +123,6 @@ def load_stage(path: Path, stage: Stage) -> tuple[Any, dict[str, Any]]:
 def _geometry(knee: Knee, stage: Stage) -> dict[str, Any]:
     """What someone who uses the weights must know of the images."""
     if stage == "teacher":
-        half = np.load(knee.files.spacing, allow_pickle=False)["mesh"]
-        return {"ct": list(knee.ct.shape), "field_mm": (2 * half).tolist(), "ct_scale": CT_SCALE}
+        return {"ct": list(knee.ct.shape), "field_mm": knee.field_mm, "ct_scale": CT_SCALE}
     view = knee.views[0]
     return {"radiograph": list(view.shape), "pixel_mm": list(view.pixel_mm), "xray_scale": XRAY_SCALE}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -80,9 +82,13 @@ class Knee:
     def world_from_stored(self) -> Affine:
         """From (z, y, x) in -1 to 1 to mm."""
         with _opened(self.files.spacing) as held:
-            if "world_from_stored" in held:
-                return Affine(np.asarray(held["world_from_stored"], np.float64), "world", "stored")
-        raise FileReadError(f"{self.files.spacing}: lacks world_from_stored, where the volume lies among the views")
+            return Affine(np.asarray(held["world_from_stored"], np.float64), "world", "stored")
+
+    @property
+    def field_mm(self) -> list[float]:
+        """Extent of the volume along z, y, x."""
+        with _opened(self.files.spacing) as held:
+            return (2 * np.asarray(held["mesh"], np.float64)).tolist()
 
     def _images(self, path: Path, kind: type) -> np.ndarray:
         array = self._unpacked(path, path.stem, lambda held: np.asarray(held["projs"], kind))
@@ -105,10 +111,7 @@ class Knee:
         held_in = self.cache / f"{self.case}_{kind}_{sha256(path)[:16]}.npy"
         if not held_in.is_file():
             with _opened(path) as held:
-                try:
-                    array = np.ascontiguousarray(read(held))
-                except (KeyError, ValueError, OSError) as error:
-                    raise FileReadError(f"{path}: not as voxbench writes it: {error}") from error
+                array = np.ascontiguousarray(read(held))
             with atomic(held_in) as temporary, temporary.open("wb") as file:
                 np.save(file, array)
         return np.load(held_in, mmap_mode="r")
@@ -232,17 +235,23 @@ def _require_files(folder: Path, groups: Mapping[str, tuple[Knee, ...]], stages:
 def _angles(path: Path) -> tuple[int, ...]:
     """Whole degrees of a stack's views."""
     with _opened(path) as held:
-        if "angles" not in held:
-            raise FileReadError(f"{path}: lacks angles, the degrees of its views")
         return tuple(int(angle) % 360 for angle in np.rint(np.degrees(np.asarray(held["angles"], np.float64))))
 
 
-def _opened(path: Path) -> Any:
-    """An archive; nothing in it is unpickled."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """An archive; nothing in it is unpickled.
+
+    Raises:
+        FileReadError: It is none, or damaged, or lacks what is asked for in the block.
+    """
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            yield held
+    except (OSError, BadZipFile, EOFError) as error:
         raise FileReadError(f"{path}: not an archive of arrays, or damaged: {error}") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise FileReadError(f"{path}: not as voxbench writes it: {error}") from error
 
 
 def _require_sides(path: Path, sides: tuple[int, ...], dimensions: int) -> None:

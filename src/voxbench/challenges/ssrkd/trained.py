@@ -69,7 +69,9 @@ class Occupancy:
         return found
 
 
-def trained_from_radiographs(weights: Path, radiographs: Sequence[AnyArray], views: Sequence[View]) -> Occupancy:
+def trained_from_radiographs(
+    weights: Path, radiographs: Sequence[AnyArray] | AnyArray, views: Sequence[View]
+) -> Occupancy:
     """Bones from a frontal and a lateral radiograph.
 
     Args:
