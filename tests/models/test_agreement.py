@@ -79,4 +79,4 @@ def test_later_stacks_weigh_half_as_much_again():
     assert agreement.stack_weights(4) == pytest.approx(np.array([1, 1.5, 2.25, 3.375]) / 8.125)
     losses = [torch.tensor(x) for x in (1.0, 2.0, 3.0, 4.0)]
     assert float(agreement.over_stacks(losses)) == pytest.approx((1 + 3 + 6.75 + 13.5) / 8.125)
-    assert float(agreement.over_stacks(losses, growth=1)) == pytest.approx(2.5)
+    assert float(agreement.over_stacks(losses, growth=1.0)) == pytest.approx(2.5)

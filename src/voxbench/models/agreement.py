@@ -80,5 +80,5 @@ def stack_weights(stacks: int, growth: float = 1.5) -> list[float]:
 
 
 def over_stacks(losses: Sequence[Tensor], growth: float = 1.5) -> Tensor:
-    """Mean of the stacks' losses, weighted by `stack_weights`; growth 1, as for the teacher's heads, weighs all alike."""
+    """Mean of the stacks' losses, weighted by `stack_weights`; growth 1.0 weighs all alike (the teacher's heads)."""
     return torch.stack(list(losses)) @ torch.tensor(stack_weights(len(losses), growth)).to(losses[0])

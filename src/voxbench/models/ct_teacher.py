@@ -142,7 +142,7 @@ def build_ct_teacher(size: Size = "laptop") -> CtTeacher:
     """The teacher.
 
     Args:
-        size: ``paper`` has 16 filters, five levels, 9.98 million parameters; ``laptop`` 8, four levels, 0.46.
+        size: ``paper`` has 16 filters, five levels, 9.98 million parameters; ``laptop`` 8, four levels, 0.45.
     """
     return CtTeacher(Sizes() if size == "paper" else LAPTOP)
 

@@ -155,7 +155,11 @@ def logits_on_radiographs(network: Any, maps: Any, pixels: np.ndarray) -> np.nda
 
 
 def _objective(
-    teacher: nn.Module, weights: Tensor, model: nn.Module, batch: tuple[Tensor, ...], _done: float
+    teacher: nn.Module,
+    weights: Tensor,
+    model: nn.Module,
+    batch: tuple[Tensor, ...],
+    done: float,  # noqa: ARG001  (nothing is ramped)
 ) -> dict[str, Tensor]:
     """The published sum: labelled points, the teacher's opinion of others, and its features."""
     images, places, labels, unknown, elsewhere, volumes, points = batch
