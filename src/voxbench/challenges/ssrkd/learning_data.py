@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -108,7 +108,7 @@ class Knee:
 
     def _unpacked(self, path: Path, kind: str, read: Callable[[Mapping[str, np.ndarray]], np.ndarray]) -> np.ndarray:
         """An array of a file, unpacked once."""
-        held_in = self.cache / f"{self.case}_{kind}_{sha256(path)[:16]}.npy"
+        held_in = self.cache / f"{self.case}_{kind}_{_hash(path)[:16]}.npy"
         if not held_in.is_file():
             with _opened(path) as held:
                 array = np.ascontiguousarray(read(held))
@@ -143,7 +143,7 @@ class Knees:
         """What was learned from: names, and one hash of all files."""
         whole = hashlib.sha256()
         for path in self._files(stage):
-            whole.update(f"{path.parent.name}/{path.name} {sha256(path)}\n".encode())
+            whole.update(f"{path.parent.name}/{path.name} {_hash(path)}\n".encode())
         groups = {"train": self.train, "validation": self.validation, "unlabelled": self.unlabelled}
         return {name: [knee.case for knee in group] for name, group in groups.items()} | {"data": whole.hexdigest()}
 
@@ -236,6 +236,17 @@ def _angles(path: Path) -> tuple[int, ...]:
     """Whole degrees of a stack's views."""
     with _opened(path) as held:
         return tuple(int(angle) % 360 for angle in np.rint(np.degrees(np.asarray(held["angles"], np.float64))))
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file, read once as long as it stays as it is."""
+    about = path.stat()
+    return _hash_of(path, about.st_mtime_ns, about.st_size)
+
+
+@cache
+def _hash_of(path: Path, _modified: int, _size: int) -> str:
+    return sha256(path)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ _TRAINED: dict[tuple[Stage, Size], dict[str, Any]] = {
     ("student", "paper"): {"batch": 4, "patch": 128, "learning_rate": 3e-4},
     ("segment", "laptop"): {"steps": 300, "batch": 2, "patch": 192, "learning_rate": 2e-3},
     ("teacher", "laptop"): {"steps": 600, "batch": 1, "patch": 64, "learning_rate": 2e-3},
-    ("student", "laptop"): {"steps": 1600, "batch": 2, "patch": 64, "learning_rate": 1e-3},
+    ("student", "laptop"): {"steps": 1500, "batch": 2, "patch": 64, "learning_rate": 1e-3},
 }
 
 
@@ -70,5 +70,5 @@ def trained(stage: Stage, size: Size, knees: int, given: dict[str, Any]) -> dict
     values.setdefault("steps", math.ceil(EPOCHS * knees / values["batch"]))
     steps = values["steps"]
     values.setdefault("warm_up", max(0, min(100, steps // 10, steps - 1)))
-    values.setdefault("validate_every", max(1, steps // 10))
+    values.setdefault("validate_every", max(1, steps // 5))
     return values
