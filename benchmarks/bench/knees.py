@@ -24,7 +24,7 @@ def main() -> None:
     from voxbench.challenges.ssrkd import simulation
 
     model = known_people()
-    simulation.shape_model = lambda settings: model  # one process: the jobs see it
+    simulation.shape_model = lambda _settings: model  # one process: the jobs see it
     settings = simulation.SsrkdSimulation(
         cases=options.cases,
         unlabelled=options.unlabelled,
