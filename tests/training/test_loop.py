@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from voxbench.errors import FileReadError, MissingToolError, NotFiniteError, UsageError
-from voxbench.models import superresolution
+from voxbench.models import superresolution, unet
 from voxbench.training import weights
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import CHECKPOINT, Lesson, estimate, train
@@ -30,7 +30,7 @@ def lesson(validate=None, seed=0):
     case = Case("toy", inputs, inputs.mean(axis=0) * 2, np.ones(inputs.shape[1:], bool))
     patches = Patches([case], 12, 2, 0.5, True, seed)
     return Lesson(
-        lambda: superresolution.Unet(2, 2, 4, 2, residual=True), patches, validate, "score", {"method": "toy"}
+        lambda: unet.Unet(2, unet.Layout(2, 4, 2, residual=True)), patches, validate, "score", {"method": "toy"}
     )
 
 

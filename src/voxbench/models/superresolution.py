@@ -1,20 +1,18 @@
 """Networks that sharpen an image already resampled onto the target grid; same size in and out, in [0, 1].
 
 SRCNN: C. Dong et al., IEEE Trans. Pattern Anal. Mach. Intell. 38(2):295-307, 2016, doi:10.1109/TPAMI.2015.2439281.
-U-Net: O. Ronneberger et al., MICCAI 2015, doi:10.1007/978-3-319-24574-4_28; in 3-D Ö. Çiçek et al., MICCAI 2016,
-doi:10.1007/978-3-319-46723-8_49. ESRGAN and SwinIR have files of their own.
+U-Net, ESRGAN and SwinIR have files of their own.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from voxbench.models.esrgan import Discriminator, Generator
 from voxbench.models.swinir import Sizes, SwinIr
+from voxbench.models.unet import Layout, Unet
 
 Name = Literal["srcnn", "unet", "esrgan", "swinir", "unet3d"]
 Size = Literal["laptop", "paper"]
@@ -45,50 +43,6 @@ class Srcnn(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(b, c, i, j) to (b, 1, i, j)."""
         return self.layers(image)
-
-
-class Unet(nn.Module):
-    """Encoder and decoder with skips, in two or three dimensions; no normalisation, since grey values mean something.
-
-    Attributes:
-        residual: Whether what it gives is added to the mean of the channels.
-    """
-
-    def __init__(self, channels: int, dimensions: Literal[2, 3], features: int, levels: int, residual: bool) -> None:
-        super().__init__()
-        self.residual = residual
-        conv, up = (nn.Conv2d, nn.ConvTranspose2d) if dimensions == 2 else (nn.Conv3d, nn.ConvTranspose3d)
-        self._pool = nn.MaxPool2d(2) if dimensions == 2 else nn.MaxPool3d(2)
-        widths = [features * 2**level for level in range(levels)]
-
-        def block(before: int, after: int) -> nn.Sequential:
-            return nn.Sequential(
-                conv(before, after, 3, padding=1),
-                nn.LeakyReLU(0.1),
-                conv(after, after, 3, padding=1),
-                nn.LeakyReLU(0.1),
-            )
-
-        self.down = nn.ModuleList([block(a, b) for a, b in zip([channels, *widths[:-1]], widths, strict=True)])
-        self.lift = nn.ModuleList([up(b, a, 2, stride=2) for a, b in pairwise(widths)])
-        self.up = nn.ModuleList([block(2 * width, width) for width in widths[:-1]])
-        self.last = conv(widths[0], 1, 1)
-        if residual:
-            nn.init.zeros_(self.last.weight)
-            nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]  (the layer has a bias)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(b, c, ...) to (b, 1, ...); any size, padded inside to what the levels need."""
-        padded, sizes = _padded(image, 2 ** len(self.lift))
-        skips, x = [], padded
-        for level, block in enumerate(self.down):
-            x = block(self._pool(x) if level else x)
-            skips.append(x)
-        for skip, lift, block in zip(skips[-2::-1], reversed(self.lift), reversed(self.up), strict=True):
-            x = block(torch.cat([skip, lift(x)], dim=1))
-        x = self.last(x)
-        x = x[(..., *(slice(n) for n in sizes))]
-        return x + image.mean(dim=1, keepdim=True) if self.residual else x
 
 
 class Onto(nn.Module):
@@ -124,9 +78,9 @@ def build(name: Name, channels: int, size: Size = "laptop", base: bool = False) 
     if name == "srcnn":
         network = Srcnn(channels, 5 if paper else 1)
     elif name == "unet":
-        network = Unet(channels, 2, 64 if paper else 16, 5, residual=False)
+        network = Unet(channels, Layout(2, 64 if paper else 16, 5))
     elif name == "unet3d":
-        network = Unet(channels, 3, 24 if paper else 12, 3, residual=not base)
+        network = Unet(channels, Layout(3, 24 if paper else 12, 3, residual=not base))
     elif name == "esrgan":
         network = Generator(channels, *((64, 32, 23) if paper else (24, 12, 3)))
     else:
@@ -146,12 +100,3 @@ def build_critic(name: Name, size: Size = "laptop") -> nn.Module | None:
 def dimensions_of(name: Name) -> Literal[2, 3]:
     """Whether a method looks at slices or volumes."""
     return 3 if name == "unet3d" else 2
-
-
-def _padded(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, ...]]:
-    sizes = tuple(image.shape[2:])
-    pads = [(-n) % multiple for n in sizes]
-    if not any(pads):
-        return image, sizes
-    flat = [amount for pad in reversed(pads) for amount in (0, pad)]
-    return nn.functional.pad(image, flat, mode="replicate"), sizes

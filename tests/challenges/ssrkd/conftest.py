@@ -1,4 +1,4 @@
-"""A plain knee: four bones of simple form in a leg of fat, as meshes, label map and CT."""
+"""A plain knee (four bones of simple form in a leg of fat, as meshes, label map and CT), and a small data set."""
 
 from __future__ import annotations
 
@@ -78,3 +78,24 @@ def knee() -> PlainKnee:
 def make_knee() -> Callable[..., PlainKnee]:
     """`plain_knee`, elsewhere."""
     return plain_knee
+
+
+@pytest.fixture(scope="session")
+def knee_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four labelled knees and one without labels, 32 pixels wide, seen from four sides without noise."""
+    from voxbench.challenges.ssrkd.simulation import SsrkdSimulation, simulate
+
+    settings = SsrkdSimulation(
+        cases=4,
+        unlabelled=1,
+        shapes="formulas",
+        size=32,
+        points=400,
+        both_knees=0.0,
+        angles=(0.0, 90.0, 180.0, 270.0),
+        keep_hu=True,
+        radiograph_noise=None,
+    )
+    folder = tmp_path_factory.mktemp("ssrkd") / "knees"
+    simulate(folder, settings)
+    return folder
