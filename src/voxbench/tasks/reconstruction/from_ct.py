@@ -47,9 +47,14 @@ class ThresholdOccupancy:
     depths: Depths
 
     @property
-    def box(self) -> AnyArray:
-        """The CT's, mm."""
-        return self.bone.box
+    def low(self) -> AnyArray:
+        """First voxel of the CT, mm."""
+        return self.bone.box[0]
+
+    @property
+    def high(self) -> AnyArray:
+        """Its last voxel, mm."""
+        return self.bone.box[1]
 
     def margins(self, points: AnyArray) -> AnyArray:
         """Logits of background and bones, float32 (n, 5)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -24,12 +24,18 @@ class Occupancy(Protocol):
     """Anything that classifies places.
 
     Attributes:
-        box: Two opposite corners of where it knows anything, the lower ones first, world mm, (2, 3).
+        low: Corner of the box in which it knows anything, world mm, (3,).
+        high: The opposite one.
     """
 
     @property
-    def box(self) -> Any:
-        """Two corners, mm."""
+    def low(self) -> AnyArray:
+        """Least coordinates of the box, mm."""
+        ...
+
+    @property
+    def high(self) -> AnyArray:
+        """Greatest coordinates of the box, mm."""
         ...
 
     def margins(self, points: AnyArray) -> AnyArray:
@@ -109,7 +115,7 @@ def evaluate(occupancy: Occupancy, spacing_mm: float | int, *, dense: bool = Fal
     Raises:
         InputError: The box is empty or far too large for the spacing.
     """
-    low, high = np.asarray(occupancy.box, np.float64)
+    low, high = box_of(occupancy)
     halvings = max(0, int(np.floor(np.log2(COARSEST_MM / spacing_mm) + 1e-9)))
     cells = np.ceil((high - low) / (spacing_mm * 2**halvings) - 1e-9)
     if not (np.isfinite(cells).all() and (high > low).all() and np.prod(cells * 2**halvings + 1) <= MOST_NODES):
@@ -135,6 +141,11 @@ def evaluate(occupancy: Occupancy, spacing_mm: float | int, *, dense: bool = Fal
     if not halvings:
         at, margins = at[:0], margins[:0]
     return Field(low, asking.step / 2**halvings, labels, coarse, at, margins, asking.asked)
+
+
+def box_of(occupancy: Occupancy) -> AnyArray:
+    """Two opposite corners, mm, float64 (2, 3)."""
+    return np.stack([np.asarray(occupancy.low, np.float64), np.asarray(occupancy.high, np.float64)])
 
 
 def classified(logits: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -30,7 +30,8 @@ CORRELATION_MM = 6.0
 """Points nearer to each other than this err alike: so much of a surface counts as one measurement."""
 EDGE_MM = 2.0
 CLOSE_MM = 1.5
-Extra = Callable[[AnyArray], tuple[AnyArray, AnyArray]]
+Extra = Callable[[MovingKnee, AnyArray], tuple[AnyArray, AnyArray]]
+"""Further normal equations for a knee and its parameters: J^T W J and J^T W r."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,7 @@ def descend_to(
         values: Its parameters.
         targets: Points on surfaces.
         level: How.
-        extra: Further normal equations at given parameters: J^T W J and J^T W r.
+        extra: Further normal equations.
 
     Returns:
         The parameters, and what the points ask for there.
@@ -196,7 +197,7 @@ def descend_to(
         asked = surface_pull(knee, values, targets, level)
         normal, towards = asked.normal, asked.towards
         if extra is not None:
-            more = extra(values)
+            more = extra(knee, values)
             normal, towards = normal + more[0], towards + more[1]
         step = np.linalg.solve(normal + np.diag(prior), towards - prior * values)
         step /= max(1.0, float(np.abs(step[POSE:]).max(initial=0)) / LARGEST_STEP)
