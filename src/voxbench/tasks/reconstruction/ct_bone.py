@@ -1,4 +1,4 @@
-"""What is bone in a CT, before it is known which: a threshold out of the image, marrow filled, points on the surface."""
+"""What is bone in a CT, before it is known which: a threshold from the image, marrow filled, points on the surface."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FINEST_MM = 0.8
 LEAST_MM = 60.0
 AIR_HU = -1000.0
 SOFT_HU, HARD_HU = 0.0, 1500.0
-"""The threshold is looked for among voxels between these,"""
+"""The threshold is looked for among voxels between these."""
 LOWEST_HU, HIGHEST_HU = 130.0, 250.0
-"""and is taken no lower (tendon, cartilage and noise reach 120) nor higher than half way from soft tissue to what a CT of
-1 mm shows of the thin shell at the joint."""
+"""No lower than tendon, cartilage and noise reach; no higher than half way from soft tissue to what a CT of 1 mm shows
+of the thin shell at the joint."""
 NOT_CT_HU, DENSE_HU = -50.0, 300.0
 LEAST_BONE = 2e-4
 """Share of voxels that must be denser than `DENSE_HU`."""
@@ -158,12 +158,12 @@ def bone_threshold(hu: AnyArray) -> float:
 
 def _filled(mask: AnyArray, spacing: AnyArray) -> AnyArray:
     """Bone with what it encloses: in space, and in slices across the leg, for shafts are open where the volume ends."""
-    from scipy.ndimage import binary_closing, label
+    from scipy.ndimage import binary_closing
 
-    closed = binary_closing(mask, iterations=max(1, round(1.0 / float(spacing.mean())))) | mask
+    closed = np.asarray(binary_closing(mask, iterations=max(1, round(1.0 / float(spacing.mean()))))) | mask
     flat = np.zeros((3, 3, 3), bool)
     flat[:, 1, 1] = flat[1, :, 1] = True
-    parts, count = label(~closed, structure=flat)
+    parts, count = _parts(~closed, flat)
     outside = np.zeros(count + 1, bool)
     for side in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         outside[np.unique(side)] = True
@@ -172,9 +172,8 @@ def _filled(mask: AnyArray, spacing: AnyArray) -> AnyArray:
 
 
 def _without_specks(mask: AnyArray, voxel: float) -> AnyArray:
-    from scipy.ndimage import label
-
-    parts, count = label(mask)
+    """Without parts smaller than a millilitre."""
+    parts, count = _parts(mask, None)
     sizes = np.bincount(parts.ravel(), minlength=count + 1) * voxel / 1000
     kept = sizes >= SPECK_ML
     kept[0] = False
@@ -183,7 +182,17 @@ def _without_specks(mask: AnyArray, voxel: float) -> AnyArray:
     return kept[parts]
 
 
+def _parts(mask: AnyArray, structure: AnyArray | None) -> tuple[AnyArray, int]:
+    """Connected parts, numbered from 1, and how many there are."""
+    from scipy.ndimage import label
+
+    parts = np.empty(mask.shape, np.int32)
+    label(mask, structure, output=parts)
+    return parts, int(parts.max())
+
+
 def _near(mask: AnyArray) -> AnyArray:
+    """The voxels of a mask and those about them."""
     from scipy.ndimage import binary_dilation
 
-    return binary_dilation(mask, np.ones((3, 3, 3), bool))
+    return np.asarray(binary_dilation(mask, np.ones((3, 3, 3), bool)))

@@ -34,9 +34,10 @@ LEAST_SPACING_MM = 0.8
 class ThresholdOccupancy:
     """Bone by the CT, and which bone by the fitted shape model.
 
-    The logit of bone k is ``min(b, d_k + 6) - (max_j d_j - d_k)``, where b is about the depth in bone by the CT number and d_k the
-    depth in bone k of the model, both in mm; where d_k > 3, b is at least d_k - 3. The surface of a bone is so the CT's own
-    (b = 0), and between two bones that touch the place that is as deep in the one's model as in the other's.
+    The logit of bone k is ``min(b, d_k + 6) - (max_j d_j - d_k)``, where b is about the depth in bone by the CT number
+    and d_k the depth in bone k of the model, both in mm; where d_k > 3, b is at least d_k - 3. The surface of a bone is
+    so the CT's own (b = 0), and between two bones that touch the place that is as deep in the one's model as in the
+    other's.
 
     Attributes:
         bone: What is bone.
@@ -100,9 +101,9 @@ def reconstruct_ct(
 ) -> CtReconstruction:
     """The bones of one knee in a CT.
 
-    Bone is what lies above Otsu's threshold, with the marrow that it encloses. The articulated shape model is fitted to its
-    surface (pose, joints, all modes; from many places, both sides). Every place is then given to the nearest of the model's
-    bones, and each bone's surface is the CT's own, to less than a voxel.
+    Bone is what lies above Otsu's threshold, with the marrow that it encloses. The articulated shape model is fitted to
+    its surface (pose, joints, all modes; from many places, both sides). Every place is then given to the nearest of the
+    model's bones, and each bone's surface is the CT's own, to less than a voxel.
 
     Args:
         ct: Hounsfield units; the leg within some 30 degrees of the world's z axis, the person facing y.

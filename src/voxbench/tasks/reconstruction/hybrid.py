@@ -84,10 +84,11 @@ class HybridReconstruction:
 class HybridOccupancy:
     """Evidence of a network and of a shape model, added as log-odds.
 
-    ``l'_k(p) = w(p) l_k(p) + (1.7 / s) clip(d_k(p), -3 s, 3 s)`` and ``l'_0(p) = w(p) l_0(p)``: l are the network's logits, d_k the
-    depth of p in bone k of the fitted model, s = 2 mm the model's error, w = 1 where all radiographs show p, else 0. If the true surface lies off the model's by a normal error, the odds of being inside at depth d are
-    Phi(d/s) to 1 - Phi(d/s), whose logarithm is nearly 1.7 d/s. Where the network's logits change steeply across its surface it
-    decides; where they are flat, or where no radiograph shows the place, the model does.
+    ``l'_k(p) = w(p) l_k(p) + (1.7 / s) clip(d_k(p), -3 s, 3 s)`` and ``l'_0(p) = w(p) l_0(p)``: l are the network's
+    logits, d_k the depth of p in bone k of the fitted model, s = 2 mm the model's error, w = 1 where all radiographs
+    show p, else 0. If the true surface lies off the model's by a normal error, the odds of being inside at depth d are
+    Phi(d/s) to 1 - Phi(d/s), whose logarithm is nearly 1.7 d/s. Where the network's logits change steeply across its
+    surface it decides; where they are flat, or where no radiograph shows the place, the model does.
 
     Attributes:
         network: Logits.
@@ -147,8 +148,8 @@ def reconstruct_hybrid(
 ) -> HybridReconstruction:
     """A network's occupancy regularised by the shape model.
 
-    The model is fitted to the network's surfaces, each point trusted as far as the margin is steep there, and in the last
-    level to the edges in the radiographs as well; `HybridOccupancy` then joins both.
+    The model is fitted to the network's surfaces, each point trusted as far as the margin is steep there, and in the
+    last level to the edges in the radiographs as well; `HybridOccupancy` then joins both.
 
     Args:
         network: What classifies places.

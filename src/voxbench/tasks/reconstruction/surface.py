@@ -21,8 +21,8 @@ def extract(occupancy: Occupancy, spacing_mm: float | int = SPACING_MM, smoothin
     """The bones' surfaces.
 
     One pass over all classes (`evaluate`); marching cubes at margin 0 in each bone's own box; the largest part of each
-    (holes within it are filled); Taubin's smoothing, after which the volume is restored. Where the box cuts a bone it is
-    closed with a flat lid.
+    (holes within it are filled); Taubin's smoothing, after which the volume is restored. Where the box cuts a bone it
+    is closed with a flat lid.
 
     Args:
         occupancy: What classifies places.
@@ -82,7 +82,7 @@ def _surface(field: Field, bone: int, box: tuple[slice, slice, slice]) -> tuple[
     vertices += [part.start - 1 for part in box]
     end = np.array(field.labels.shape) - 1
     on_lid = ((vertices < 1e-3) | (vertices > end - 1e-3)).any(axis=1)
-    return np.clip(vertices, 0, end), faces, on_lid
+    return np.clip(vertices, 0, end), faces, np.asarray(on_lid)
 
 
 def _largest(vertices: AnyArray, faces: AnyArray) -> tuple[AnyArray, AnyArray]:

@@ -1,8 +1,8 @@
 """Pose, articulation and shape of a knee from points on the surfaces of its bones.
 
-The points ask the model's surface to come to them, and the model's surface looks for points; both along the model's normals,
-between places whose normals agree, with robust weights. All parameters move at once by Gauss-Newton steps with the shape
-model's prior, as in `fit`, and the normal equations of radiographs may be added.
+The points ask the model's surface to come to them, and the model's surface looks for points; both along the model's
+normals, between places whose normals agree, with robust weights. All parameters move at once by Gauss-Newton steps with
+the shape model's prior, as in `fit`, and the normal equations of radiographs may be added.
 
 References:
     P. Besl and N. McKay, IEEE Trans. Pattern Anal. Mach. Intell. 14:239-256, 1992, doi:10.1109/34.121791

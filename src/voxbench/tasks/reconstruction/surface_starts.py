@@ -51,10 +51,10 @@ def fit_surfaces(
         InputError: There are hardly any points.
     """
     if len(targets.places) < FEWEST:
-        raise InputError(f"{len(targets.places)} points on surfaces of bones; {FEWEST} are needed to fit a knee to them")
-    reached: list[tuple[Start, SurfacePull | None]] = [
-        (start, None) for start in surface_look(knees, targets, config)
-    ]
+        raise InputError(
+            f"{len(targets.places)} points on surfaces of bones; {FEWEST} are needed to fit a knee to them"
+        )
+    reached: list[tuple[Start, SurfacePull | None]] = [(start, None) for start in surface_look(knees, targets, config)]
     for number, level in enumerate(levels):
         passed: list[tuple[Start, SurfacePull | None]] = []
         for start in chosen([start for start, _ in reached], level.starts):
@@ -70,8 +70,8 @@ def fit_surfaces(
 def surface_look(knees: Sequence[MovingKnee], targets: Targets, config: ReconstructionConfig) -> list[Start]:
     """The best places for every side, bending and size; the best first, sides in turn.
 
-    The normals of points and of the model are put on a coarse grid; how well they agree for every shift of the model is a
-    correlation of these two vector fields.
+    The normals of points and of the model are put on a coarse grid; how well they agree for every shift of the model is
+    a correlation of these two vector fields.
     """
     low = targets.box[0]
     shape = tuple(int(n) for n in np.ceil((targets.box[1] - low) / GRID_MM) + 1)
@@ -149,6 +149,6 @@ def _normals_on(
 
 
 def _even(n: int) -> int:
-    from scipy.fft import next_fast_len
-
-    return int(next_fast_len(n, real=True))
+    """A length not much greater whose Fourier transform is quick: at most 16 times a power of 2."""
+    power = 2 ** max(0, (n - 1).bit_length() - 4)
+    return power * -(-n // power)
