@@ -153,7 +153,8 @@ def bone_threshold(hu: AnyArray) -> float:
     apart = np.zeros(len(counts))
     means = sums[usable] / below[usable] - (sums[-1] - sums[usable]) / above[usable]
     apart[usable] = below[usable] * above[usable] * means**2
-    return float(np.clip(edges[int(np.argmax(apart)) + 1], LOWEST_HU, HIGHEST_HU))
+    best = edges[1:][apart >= apart.max() * (1 - 1e-9)]  # where the histogram is empty all are as good
+    return float(np.clip(best.mean(), LOWEST_HU, HIGHEST_HU))
 
 
 def _filled(mask: AnyArray, spacing: AnyArray) -> AnyArray:
@@ -163,7 +164,7 @@ def _filled(mask: AnyArray, spacing: AnyArray) -> AnyArray:
     closed = np.asarray(binary_closing(mask, iterations=max(1, round(1.0 / float(spacing.mean()))))) | mask
     flat = np.zeros((3, 3, 3), bool)
     flat[:, 1, 1] = flat[1, :, 1] = True
-    parts, count = _parts(~closed, flat)
+    parts, count = parts_of(~closed, flat)
     outside = np.zeros(count + 1, bool)
     for side in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         outside[np.unique(side)] = True
@@ -173,7 +174,7 @@ def _filled(mask: AnyArray, spacing: AnyArray) -> AnyArray:
 
 def _without_specks(mask: AnyArray, voxel: float) -> AnyArray:
     """Without parts smaller than a millilitre."""
-    parts, count = _parts(mask, None)
+    parts, count = parts_of(mask)
     sizes = np.bincount(parts.ravel(), minlength=count + 1) * voxel / 1000
     kept = sizes >= SPECK_ML
     kept[0] = False
@@ -182,7 +183,7 @@ def _without_specks(mask: AnyArray, voxel: float) -> AnyArray:
     return kept[parts]
 
 
-def _parts(mask: AnyArray, structure: AnyArray | None) -> tuple[AnyArray, int]:
+def parts_of(mask: AnyArray, structure: AnyArray | None = None) -> tuple[AnyArray, int]:
     """Connected parts, numbered from 1, and how many there are."""
     from scipy.ndimage import label
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ LEAST_MARGIN = np.float32(1e-6)
 """Nodes on a surface are moved this far off it, so that every node is on one side."""
 
 
+@runtime_checkable
 class Occupancy(Protocol):
     """Anything that classifies places.
 

@@ -115,7 +115,7 @@ def _peaks(
     own = _normals_on(at, np.concatenate(normals), np.concatenate(areas), (first, box))
     own = own[:, : padded[0], : padded[1], : padded[2]]
     product_ = (spectrum * np.conj(np.fft.rfftn(own, s=padded, axes=(1, 2, 3)))).sum(axis=0)
-    table = np.fft.irfftn(product_, s=padded)
+    table = np.fft.irfftn(product_, s=padded, axes=(0, 1, 2))
     joint = np.round((values[PLACE] - first) / GRID_MM).astype(int)
     # shift of the model by s cells puts its joint at cell joint + s of the box; look at those within it
     rows = [(np.arange(n) - j) % p for n, j, p in zip(shape, joint, padded, strict=True)]
