@@ -89,8 +89,8 @@ def real_knee(data: Path, seed: int = 2026) -> RealKnee:
 
 
 def errors(truth: Mapping[str, Mesh], found: Mapping[str, Mesh]) -> dict[str, dict[str, float]]:
-    """Of every bone within 57 mm of the middle; where both are cut off they agree, so that numbers flatter shafts a
-    little.""" planes = [Plane.through((0, 0, z), (0, 0, np.sign(z))) for z in (-REACH_MM, REACH_MM)]
+    """Of every bone within 57 mm of the middle; where both are cut off they agree, which flatters shafts a bit."""
+    planes = [Plane.through((0, 0, z), (0, 0, np.sign(z))) for z in (-REACH_MM, REACH_MM)]
     numbers: dict[str, dict[str, float]] = {}
     for bone in BONES:
         if bone in found:

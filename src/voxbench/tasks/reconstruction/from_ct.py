@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from voxbench.geometry.articulation import KneePose
 from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.shapes import ShapeModel, Side
 from voxbench.tasks.reconstruction.config import ReconstructionConfig
-from voxbench.tasks.reconstruction.ct_bone import CtBone, find_bone
+from voxbench.tasks.reconstruction.ct_bone import CtBone, find_bone, parts_of
 from voxbench.tasks.reconstruction.depths import Depths, looked_up
 from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
 from voxbench.tasks.reconstruction.occupancy import BONES
@@ -25,6 +26,9 @@ REACH_MM = 6.0
 """Bone further than this outside the fitted model is not one of the four."""
 DEEP_MM = 3.0
 """What lies deeper than this in the fitted model is bone, whatever its CT number: open marrow, thin spongiosa."""
+MOSTLY = 0.9
+"""A connected piece of bone that lies nearest to one bone of the model by this share is that bone, all of it."""
+NOT_ITS_OWN = 4.0
 BELIEVED = 0.45
 FAR_OFF_MM = 3.0
 LEAST_SPACING_MM = 0.8
@@ -36,8 +40,9 @@ class ThresholdOccupancy:
 
     The logit of bone k is ``min(b, d_k + 6) - (max_j d_j - d_k)``, where b is about the depth in bone by the CT number
     and d_k the depth in bone k of the model, both in mm; where d_k > 3, b is at least d_k - 3. The surface of a bone is
-    so the CT's own (b = 0), and between two bones that touch the place that is as deep in the one's model as in the
-    other's.
+    so the CT's own (b = 0), and between two bones that touch it is the place that is as deep in the one's model as in
+    the other's. A piece of bone that touches no other, and nine tenths of which lie nearest to one bone of the model,
+    is that bone's as a whole.
 
     Attributes:
         bone: What is bone.
@@ -46,6 +51,24 @@ class ThresholdOccupancy:
 
     bone: CtBone
     depths: Depths
+
+    @cached_property
+    def owners(self) -> AnyArray:
+        """Which bone (1 to 4) a voxel of the CT belongs to for certain, 0 where the model decides; uint8."""
+        from scipy.ndimage import maximum_filter
+
+        mask = self.bone.depth.array > 0
+        parts, count = parts_of(mask)
+        few = np.argwhere(mask[::2, ::2, ::2]) * 2
+        depths = self.depths.at(self.bone.depth.grid.world_from_voxel(few.astype(np.float64)))
+        near = np.where(depths.max(axis=1) > -REACH_MM, np.argmax(depths, axis=1) + 1, 0)
+        width = len(BONES) + 1
+        counts = np.bincount(parts[tuple(few.T)] * width + near, minlength=(count + 1) * width).reshape(-1, width)
+        sure = counts.max(axis=1) > MOSTLY * np.maximum(counts.sum(axis=1), 1)
+        owner = np.where(sure, np.argmax(counts, axis=1), 0).astype(np.uint8)
+        owner[0] = 0
+        own = owner[parts]
+        return np.where(mask, own, np.asarray(maximum_filter(own, 3)))
 
     @property
     def low(self) -> AnyArray:
@@ -66,7 +89,18 @@ class ThresholdOccupancy:
         inside = np.minimum(np.maximum(bone[:, None], depths - np.float32(DEEP_MM)), depths + np.float32(REACH_MM))
         logits = np.zeros((len(points), len(BONES) + 1), np.float32)
         logits[:, 1:] = inside - (deepest - depths)
+        self._owned(logits, points, np.maximum(bone[:, None], depths - np.float32(DEEP_MM)))
         return logits
+
+    def _owned(self, logits: AnyArray, points: AnyArray, bone: AnyArray) -> None:
+        """Where a voxel has an owner, bone is its, and no other's."""
+        places = np.rint(self.bone.depth.grid.voxel_from_world(points)).astype(np.int64)
+        places = np.clip(places, 0, np.array(self.owners.shape) - 1)
+        owner = self.owners[tuple(places.T)].astype(np.int64)
+        rows = np.flatnonzero(owner)
+        columns = owner[rows]
+        logits[rows, 1:] = np.minimum(logits[rows, 1:], bone[rows]) - np.float32(NOT_ITS_OWN)
+        logits[rows, columns] = bone[rows, columns - 1]
 
 
 @dataclass(frozen=True, eq=False)
