@@ -1,5 +1,4 @@
-"""A real knee for `benchmarks/reconstruction.py`: the bones of a segmented MRI, painted as CT, and radiographs of
-that."""
+"""A real knee for `benchmarks/reconstruction.py`: bones of a segmented MRI, painted as CT, and radiographs of it."""
 
 from __future__ import annotations
 
