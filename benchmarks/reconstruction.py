@@ -245,8 +245,9 @@ def _real(rows: list[dict[str, Any]]) -> Iterator[str]:
         return
     yield "## A real knee\n"
     yield (
-        "The bones of a segmented DESS MRI, painted as CT (0.8 mm). It shows 140 mm of the leg; bones are compared within\n"
-        "57 mm of the middle, cut flat at the same places, which flatters the shafts a bit. ASSD / HD to the surface, mm.\n"
+        "The bones of a segmented DESS MRI, painted as CT (0.8 mm). It shows 140 mm of the leg; bones are compared\n"
+        "within 57 mm of the middle, cut flat at the same places, which flatters shafts a bit. ASSD / HD to the\n"
+        "surface, mm.\n"
     )
     yield "| method | " + " | ".join(BONES) + " | CPU-s |\n|---|" + "---|" * (len(BONES) + 1)
     for row in rows:
