@@ -45,7 +45,7 @@ class Scanned:
     ct: Volume
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scanned() -> Scanned:
     """A left knee in voxels of 1.5 mm, stored in an order of its own."""
     model = analytic_knee(4.0)
