@@ -85,7 +85,7 @@ def followed(
     for level in config.levels:
         slopes = blurred(radiographs, level, middle)
         passed = []
-        for start in _chosen([start for start, _ in reached], level.starts):
+        for start in chosen([start for start, _ in reached], level.starts):
             values, asked = descend(start.knee, start.values, radiographs, slopes, (level, config.correlation_mm))
             passed.append((Start(start.knee, values, asked.score), asked))
         reached = sorted(passed, key=lambda pair: -pair[0].score)
@@ -94,7 +94,7 @@ def followed(
     return [start for start, _ in reached], best
 
 
-def _chosen(starts: Sequence[Start], count: int) -> list[Start]:
+def chosen(starts: Sequence[Start], count: int) -> list[Start]:
     """So many of the best, but the best of either side if there is room: the two look alike until late."""
     sides = {start.knee.model.side: start for start in reversed(starts)}
     own = [start for start in starts if start is sides[start.knee.model.side]]
