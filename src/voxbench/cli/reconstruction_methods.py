@@ -185,7 +185,7 @@ def from_radiographs(radiographs: Sequence[Radiograph], asked: Asked, how: How) 
 
 
 def _from_ct(how: How, ct: Volume) -> Occupancy:
-    from voxbench.challenges.ssrkd.trained import trained_from_ct
+    from voxbench.challenges.ssrkd.trained import trained_from_ct  # pyright: ignore[reportMissingImports]
 
     assert how.weights is not None
     return trained_from_ct(how.weights, ct)
@@ -198,7 +198,7 @@ def _from_radiographs(how: How, asked: Asked, radiographs: Sequence[Radiograph])
                 f"{path}: networks read the values of projs.npz, from which they learned (see `voxbench project`)\n"
                 "  the shape model reads other files: --method shape-model"
             )
-    from voxbench.challenges.ssrkd.trained import trained_from_radiographs
+    from voxbench.challenges.ssrkd.trained import trained_from_radiographs  # pyright: ignore[reportMissingImports]
 
     assert how.weights is not None
     return trained_from_radiographs(how.weights, [r.image for r in radiographs], [r.view for r in radiographs])

@@ -24,8 +24,9 @@ from voxbench.tasks.reconstruction import (
     reconstruct_hybrid,
     reconstruct_occupancy,
 )
-from voxbench.tasks.reconstruction.ct_bone import bone_threshold, find_bone, upright
+from voxbench.tasks.reconstruction.ct_bone import CtBone, bone_threshold, find_bone, upright
 from voxbench.tasks.reconstruction.depths import Depths
+from voxbench.tasks.reconstruction.from_ct import ThresholdOccupancy
 from voxbench.tasks.reconstruction.hybrid import HybridOccupancy
 from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
 from voxbench.tasks.reconstruction.occupancy import BONES
@@ -234,3 +235,23 @@ def test_depths_are_signed_distances(scanned: Scanned) -> None:
     inner = femur.vertices[np.abs(femur.vertices[:, 2]) < 90]
     assert np.abs(depths.at(inner)[:, 1]).max() < 0.8
     assert resample(scanned.ct, scanned.ct.grid).array is not None
+
+
+def test_a_piece_of_bone_of_its_own_is_one_bone_though_the_model_is_off() -> None:
+    grid = Grid.from_parts((60, 40, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    x, y, z = np.indices(grid.shape)
+    apart = np.maximum(*(12 - np.sqrt((x - c) ** 2 + (y - 20) ** 2 + (z - 20) ** 2) for c in (16.0, 43.0)))
+    touching = np.maximum(*(14.5 - np.sqrt((x - c) ** 2 + (y - 20) ** 2 + (z - 20) ** 2) for c in (16.0, 43.0)))
+    coarse = Grid.from_parts((31, 21, 21), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0))
+    values = np.full((4, *coarse.shape), -16.0, np.float32)
+    # the model puts the border of femur and tibia at x = 31, within the second ball's reach
+    values[1], values[3] = 2.0 * (15.5 - np.indices(coarse.shape)[0]), -2.0 * (15.5 - np.indices(coarse.shape)[0])
+    beyond = np.array([[32.0, 20.0, 20.0], [27.0, 20.0, 20.0], [33.5, 20.0, 20.0]])
+    labels = {}
+    for name, depth in (("apart", apart), ("touching", touching)):
+        bone = CtBone(Volume(np.clip(depth, -4, 4).astype(np.float32), grid), 200.0)
+        occupancy = ThresholdOccupancy(bone, Depths(coarse, values))
+        labels[name] = np.argmax(occupancy.margins(beyond), axis=1)
+        assert set(np.unique(occupancy.owners)) == ({0, 2, 4} if name == "apart" else {0})
+    np.testing.assert_array_equal(labels["apart"][[0, 1]], [4, 2])
+    np.testing.assert_array_equal(labels["touching"], [4, 2, 4])
