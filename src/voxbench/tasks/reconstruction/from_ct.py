@@ -27,7 +27,8 @@ REACH_MM = 6.0
 DEEP_MM = 3.0
 """What lies deeper than this in the fitted model is bone, whatever its CT number: open marrow, thin spongiosa."""
 MOSTLY = 0.9
-"""A connected piece of bone that lies nearest to one bone of the model by this share is that bone, all of it."""
+"""A connected piece of bone that lies nearest to one bone of the model by this share is that bone, all of it, if the
+piece holds no more than the rest of this share of any other bone."""
 NOT_ITS_OWN = 4.0
 BELIEVED = 0.45
 FAR_OFF_MM = 3.0
@@ -42,7 +43,7 @@ class ThresholdOccupancy:
     and d_k the depth in bone k of the model, both in mm; where d_k > 3, b is at least d_k - 3. The surface of a bone is
     so the CT's own (b = 0), and between two bones that touch it is the place that is as deep in the one's model as in
     the other's. A piece of bone that touches no other, and nine tenths of which lie nearest to one bone of the model,
-    is that bone's as a whole.
+    is that bone's as a whole, unless it holds a tenth of another bone.
 
     Attributes:
         bone: What is bone.
@@ -65,6 +66,11 @@ class ThresholdOccupancy:
         width = len(BONES) + 1
         counts = np.bincount(parts[tuple(few.T)] * width + near, minlength=(count + 1) * width).reshape(-1, width)
         sure = counts.max(axis=1) > MOSTLY * np.maximum(counts.sum(axis=1), 1)
+        # A small bone that has grown together with a large one is little of the piece, but much of itself.
+        taken = counts / np.maximum(counts.sum(axis=0), 1)
+        taken[np.arange(count + 1), np.argmax(counts, axis=1)] = 0
+        taken[:, 0] = 0
+        sure &= taken.max(axis=1) < 1 - MOSTLY
         owner = np.where(sure, np.argmax(counts, axis=1), 0).astype(np.uint8)
         owner[0] = 0
         own = owner[parts]
