@@ -107,7 +107,7 @@ def pull(
         offsets, counted = [np.zeros(0)], [np.zeros(0)]
         for column, (bone, vertices) in enumerate(bones.items()):
             pixel = radiograph.pixel_at_bone(vertices.mean(axis=0))
-            contour = _inside(
+            contour = inside(
                 occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view
             )
             reach = level.reach_mm / pixel
@@ -154,7 +154,7 @@ def descend(
     return values, pull(knee, values, radiographs, slopes, how)
 
 
-def _inside(contour: Contour, view: View) -> Contour:
+def inside(contour: Contour, view: View) -> Contour:
     """What falls on the detector, away from its border."""
     size = np.array(view.shape)
     return _part(contour, np.all((contour.pixels > 2) & (contour.pixels < size - 3), axis=1))

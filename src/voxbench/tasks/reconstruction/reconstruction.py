@@ -11,6 +11,7 @@ from voxbench.errors import EmptyShapeError, InputError
 from voxbench.geometry.articulation import KneePose
 from voxbench.geometry.cut import Plane, cut_mesh
 from voxbench.geometry.mesh import Mesh
+from voxbench.geometry.seating import attached
 from voxbench.geometry.shapes import ShapeModel, Side
 from voxbench.tasks.reconstruction.config import Level, ReconstructionConfig
 from voxbench.tasks.reconstruction.contours import Contour, occluding_contour
@@ -138,7 +139,7 @@ def contours(bones: Mapping[str, Mesh], radiograph: Radiograph) -> dict[str, Con
 
 def _knees(model: ShapeModel, config: ReconstructionConfig) -> list[MovingKnee]:
     sides: tuple[Side, ...] = ("right", "left") if config.side == "auto" else (config.side,)
-    return [MovingKnee(model.on(side)) for side in sides]
+    return [MovingKnee(attached(model).on(side)) for side in sides]
 
 
 def _cut(bone: str, mesh: Mesh, radiographs: Sequence[Radiograph]) -> Mesh:
