@@ -22,15 +22,15 @@ def with_free_form(
     """A shape model and, on top, free deformations of its bones, each bone by itself.
 
     The surface moves along its normals. The covariance of two places is that of a vector field with independent
-    components, a sum of squared exponentials ``amplitude^2 exp(-distance^2 / (2 length^2))``, seen along the normals: so
-    the two sides of a thin bone move the same way in space. Of each bone's process the modes of most variance are
+    components, a sum of squared exponentials ``amplitude^2 exp(-distance^2 / (2 length^2))``, seen along the normals:
+    so the two sides of a thin bone move the same way in space. Of each bone's process the modes of most variance are
     kept; they follow the model's own modes, in the order of the bones.
 
     Args:
         model: Its modes come first, unchanged.
         scales: Amplitude (standard deviation) and length of each squared exponential, mm.
         count: Modes of each bone.
-        within_mm: Places whose height (z) is further than this from 0 stay where they are, but for what smoothness asks.
+        within_mm: Places whose height (z) is further than this from 0 stay, but for what smoothness asks.
 
     Raises:
         InputError: No scale, or one that is not positive, or fewer than one mode.

@@ -113,8 +113,8 @@ def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
 def attached(model: ShapeModel) -> ShapeModel:
     """The model with modes that carry the shin and the patella along with the femur.
 
-    In the modes of people who were laid on the mean bone by bone, a longer femur reaches into the tibia. Here every mode
-    shifts shin and patella by what the surfaces about their joints move apart or together, so that the joints of a
+    In the modes of people who were laid on the mean bone by bone, a longer femur reaches into the tibia. Here every
+    mode shifts shin and patella by what the surfaces about their joints move apart or together, so that the joints of a
     large knee and of a small one are as wide as the mean's; to first order, and `KneePose` goes on from there.
 
     Args:

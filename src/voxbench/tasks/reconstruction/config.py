@@ -43,15 +43,15 @@ class Level(Config):
 
 LEVELS = (
     Level(blur_mm=1.5, reach_mm=15.0, trust_mm=3.0, stiffness=100, rounds=6, starts=12),
-    Level(blur_mm=1.5, reach_mm=10.0, trust_mm=2.0, stiffness=20, rounds=8, starts=5),
+    Level(blur_mm=1.5, reach_mm=10.0, trust_mm=2.0, stiffness=20, rounds=8, starts=5, search=True),
     Level(blur_mm=1.5, reach_mm=7.0, trust_mm=1.5, stiffness=4, rounds=8, starts=3, search=True),
     Level(blur_mm=1.2, reach_mm=4.0, trust_mm=0.8, rounds=8, starts=2, search=True),
     Level(blur_mm=1.0, reach_mm=4.0, trust_mm=0.6, rounds=6, starts=1, free=True),
     Level(blur_mm=0.7, reach_mm=2.0, trust_mm=0.4, rounds=6, starts=1, free=True),
 )
 FREE_FORM = ((0.7, 8.0), (0.85, 22.0))
-"""What 25 people's model cannot say about another: across the surface 1.0 to 1.2 mm, as alike at a distance as these two
-squared exponentials together (of 13 of the 26 people, each from the other 25)."""
+"""What 25 people's model cannot say about another: across the surface 1.0 to 1.2 mm, as alike at a distance as these
+two squared exponentials together (of 13 of the 26 people, each from the other 25)."""
 
 
 class ReconstructionConfig(Config):

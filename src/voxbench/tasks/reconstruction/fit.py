@@ -18,14 +18,17 @@ import numpy as np
 from voxbench.geometry.projection import View
 from voxbench.tasks.reconstruction.config import Level
 from voxbench.tasks.reconstruction.contours import Contour, occluding_contour
-from voxbench.tasks.reconstruction.edges import Slopes, find_edges
-from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
+from voxbench.tasks.reconstruction.edges import Rivals, Slopes, find_edges
+from voxbench.tasks.reconstruction.knee import POSE, MovingKnee, PosedKnee
+from voxbench.tasks.reconstruction.shells import inside_mm
 from voxbench.types import AnyArray
 
 STEPS_PER_REACH = 12
 LARGEST_STEP = 3.0
 """No coefficient may change by more in one step, standard deviations; nor may it leave +-MOST."""
 MOST = 3.5
+SQRT_12 = 12**0.5
+"""A pixel blurs by its width over this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,20 +108,23 @@ def pull(
     residuals, weights = [], []
     for row, (radiograph, slope) in enumerate(zip(radiographs, slopes, strict=True)):
         offsets, counted = [np.zeros(0)], [np.zeros(0)]
-        for column, (bone, vertices) in enumerate(bones.items()):
-            pixel = radiograph.pixel_at_bone(vertices.mean(axis=0))
-            contour = inside(
-                occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view
-            )
+        drawn = _drawn(knee, posed, radiograph.view)
+        for column, (bone, contour) in enumerate(drawn.items()):
+            pixel = radiograph.pixel_at_bone(bones[bone].mean(axis=0))
+            others = [other for name, other in drawn.items() if name != bone]
+            rivals = Rivals(np.concatenate([o.pixels for o in others]), np.concatenate([o.normals for o in others]))
             reach = level.reach_mm / pixel
-            found = find_edges(slope, contour.pixels, contour.normals, reach, max(0.5, reach / STEPS_PER_REACH))
+            found = find_edges(
+                slope, contour.pixels, contour.normals, (reach, max(0.5, reach / STEPS_PER_REACH)), rivals
+            )
             long = contour.lengths * pixel
             seen[row, column] = long.sum()
             strength[row, column] = (long * found.strengths).sum() / max(long.sum(), 1e-9)
             good = np.isfinite(found.offsets)
             if not good.any():
                 continue
-            offset = found.offsets[good] * pixel
+            shell = knee.shells[bone][contour.corners[good, 0]]
+            offset = found.offsets[good] * pixel + inside_mm(shell, float(np.hypot(level.blur_mm, pixel / SQRT_12)))
             robust = 1 / (1 + (offset / (2 * level.trust_mm)) ** 2)
             weight = robust * found.strengths[good] * long[good] / correlation / level.trust_mm**2
             jacobian = posed.slopes(bone, _part(contour, good)) * pixel
@@ -152,6 +158,14 @@ def descend(
         values += step
         values[POSE:] = np.clip(values[POSE:], -MOST, MOST)
     return values, pull(knee, values, radiographs, slopes, how)
+
+
+def _drawn(knee: MovingKnee, posed: PosedKnee, view: View) -> dict[str, Contour]:
+    """The contours of all bones in a view."""
+    return {
+        bone: inside(occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], view), view)
+        for bone, vertices in posed.bones.items()
+    }
 
 
 def inside(contour: Contour, view: View) -> Contour:

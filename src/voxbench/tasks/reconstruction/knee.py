@@ -13,6 +13,7 @@ from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.shapes import ShapeModel
 from voxbench.tasks.reconstruction.config import POSE_SPREAD, ReconstructionConfig
 from voxbench.tasks.reconstruction.contours import Contour, Surface
+from voxbench.tasks.reconstruction.shells import usual_shell
 from voxbench.types import AnyArray
 
 POSE = len(PARAMETERS)
@@ -72,6 +73,11 @@ class MovingKnee:
             counted = np.asarray((own > ends[0] + FLAT_MM) & (own < ends[1] - FLAT_MM)).all(axis=1)
             found[bone] = Surface(faces, part.stop - part.start, np.asarray(counted))
         return found
+
+    @cached_property
+    def shells(self) -> dict[str, AnyArray]:
+        """How thick the cortex usually is under every vertex, mm."""
+        return {bone: usual_shell(bone, self.model.mean[part, 2]) for bone, part in self.model.ranges.items()}
 
     def at(self, values: AnyArray) -> PosedKnee:
         """The knee for some parameters.

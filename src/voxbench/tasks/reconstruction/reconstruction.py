@@ -39,8 +39,8 @@ class Reconstruction:
         whole: The same as far as the shape model goes, in the model's vertices.
         uncertainty: For each vertex of ``whole``, standard deviation across the surface, mm.
         side: Which leg.
-        pose: How the bones stand.
-        coefficients: Of the shape model, standard deviations.
+        pose: How the bones stand; gaps and heights beyond those that go with the shape (`geometry.seating.attached`).
+        coefficients: Of the shape model, standard deviations; the free deformations on top are in the meshes alone.
         strength: Mean strength of the edges under the contours, 0 to 1, (views, bones).
         residual_mm: Median distance from the contours to the edges found, per view.
         warnings: For eyes.
@@ -92,18 +92,18 @@ def reconstruct(
         spread,
         knee.model.side,
         KneePose.from_values(values[:POSE]),
-        values[POSE:],
+        values[POSE : POSE + len(model.modes)],
         asked.strength,
         asked.distances,
-        _warnings(knee, values, asked),
+        _warnings(knee, values[: POSE + len(model.modes)], asked),
     )
 
 
 def uncertainty(knee: MovingKnee, values: AnyArray, asked: Pull, level: Level) -> dict[str, AnyArray]:
     """How far each vertex may be off across the surface, standard deviation, mm.
 
-    From the Hessian of the Gauss-Newton method: what the edges leave open within the shape model and its prior. What
-    the shape model cannot express is not in it.
+    From the Hessian of the Gauss-Newton method: what the edges leave open within the shape model, the free
+    deformations and their prior, which is as wide as the model errs for people whom it does not know.
 
     Args:
         knee: What was fitted.

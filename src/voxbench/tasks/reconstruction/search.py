@@ -15,12 +15,13 @@ from voxbench.tasks.reconstruction.fit import Radiograph, inside
 from voxbench.tasks.reconstruction.knee import MovingKnee
 from voxbench.types import AnyArray
 
-HEIGHTS = np.arange(-20.0, 21.0, 2.0)
-DEPTHS = np.arange(-4.0, 5.0, 2.0)
+HEIGHTS = np.arange(-20.0, 21.0, 2.5)
+DEPTHS = np.arange(-12.0, 13.0, 2.0)
 """Shifts of the patella that are tried, mm."""
 HEIGHT, DEPTH = (PARAMETERS.index(name) for name in ("patella_height", "patella_gap"))
+SPREAD = np.array([POSE_SPREAD[name] for name in ("patella_height", "patella_gap")])
 DOUBT = 0.02
-"""What a standard deviation of height costs, as a strength of edges; squared."""
+"""What one standard deviation of height or depth costs, as a strength of edges; it grows with the square."""
 
 
 def patella_found(
@@ -29,7 +30,7 @@ def patella_found(
     """The parameters with the patella where the edges under its contour are strongest.
 
     It is the only bone that a fit can lose while the others are found: small, and in front of the femur, whose edges
-    are stronger. Shifts by up to 20 mm up and down and 4 mm to the front and back are tried.
+    are stronger. Shifts by up to 20 mm up and down and 12 mm to the front and back are tried.
 
     Args:
         knee: What is fitted.
@@ -47,9 +48,13 @@ def patella_found(
     best, reached, middle = values, -np.inf, vertices.mean(axis=0)
     for height, depth in product(HEIGHTS, DEPTHS):
         shift = height * ways[0] + depth * ways[1]
-        strength = -DOUBT * ((values[HEIGHT] + height) / POSE_SPREAD["patella_height"]) ** 2
+        moved = np.array([values[HEIGHT] + height, values[DEPTH] + depth])
+        strength = -DOUBT * float(((moved / SPREAD) ** 2).sum())
         for radiograph, contour, slope in zip(radiographs, contours, slopes, strict=True):
-            rise = slope.rises(contour.pixels + radiograph.view.project(middle + shift) - radiograph.view.project(middle), contour.normals)
+            rise = slope.rises(
+                contour.pixels + radiograph.view.project(middle + shift) - radiograph.view.project(middle),
+                contour.normals,
+            )
             strength += float(np.average(np.nan_to_num(rise / (1 + rise)), weights=contour.lengths)) / len(radiographs)
         if strength > reached:
             best, reached = values.copy(), strength
