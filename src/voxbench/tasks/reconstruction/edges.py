@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from voxbench.types import AnyArray
-
-if TYPE_CHECKING:
-    from scipy.spatial import cKDTree
 
 STRONG = 0.9
 """Gradients are measured against this quantile of all,"""
@@ -99,7 +96,7 @@ class Rivals:
     normals: AnyArray
 
     @cached_property
-    def tree(self) -> cKDTree:
+    def tree(self) -> Any:
         """For what is near."""
         from scipy.spatial import cKDTree
 

@@ -114,17 +114,19 @@ def pull(
             others = [other for name, other in drawn.items() if name != bone]
             rivals = Rivals(np.concatenate([o.pixels for o in others]), np.concatenate([o.normals for o in others]))
             reach = level.reach_mm / pixel
-            found = find_edges(
-                slope, contour.pixels, contour.normals, (reach, max(0.5, reach / STEPS_PER_REACH)), rivals
-            )
+            # edges are searched for about where they are expected, so that what is near is favoured fairly
+            blur = float(np.hypot(level.blur_mm, pixel / SQRT_12))
+            deep = inside_mm(knee.shells[bone][contour.corners[:, 0]], blur) / pixel
+            expected = contour.pixels - deep[:, None] * contour.normals
+            search = reach, max(0.5, reach / STEPS_PER_REACH)
+            found = find_edges(slope, expected, contour.normals, search, rivals)
             long = contour.lengths * pixel
             seen[row, column] = long.sum()
             strength[row, column] = (long * found.strengths).sum() / max(long.sum(), 1e-9)
             good = np.isfinite(found.offsets)
             if not good.any():
                 continue
-            shell = knee.shells[bone][contour.corners[good, 0]]
-            offset = found.offsets[good] * pixel + inside_mm(shell, float(np.hypot(level.blur_mm, pixel / SQRT_12)))
+            offset = found.offsets[good] * pixel
             robust = 1 / (1 + (offset / (2 * level.trust_mm)) ** 2)
             weight = robust * found.strengths[good] * long[good] / correlation / level.trust_mm**2
             jacobian = posed.slopes(bone, _part(contour, good)) * pixel

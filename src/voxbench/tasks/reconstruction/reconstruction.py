@@ -121,7 +121,7 @@ def uncertainty(knee: MovingKnee, values: AnyArray, asked: Pull, level: Level) -
     for bone, vertices in posed.bones.items():
         corners = np.arange(len(vertices))[:, None]
         across = posed.derivative(bone, corners, np.ones((len(vertices), 1)), posed.normals[bone])
-        found[bone] = np.sqrt(np.einsum("np,pq,nq->n", across, covariance, across))
+        found[bone] = np.sqrt(((across @ covariance) * across).sum(axis=1))
     return found
 
 
