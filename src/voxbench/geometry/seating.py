@@ -120,12 +120,12 @@ def attached(model: ShapeModel) -> ShapeModel:
     Args:
         model: Femur, tibia, fibula, patella, seated.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     derivative = np.array(model.derivative)
     for moving, carried in (("tibia", ("tibia", "fibula")), ("patella", ("patella",))):
         one, other = model.mean[model.ranges["femur"]], model.mean[model.ranges[moving]]
-        apart, back = cKDTree(other).query(one)[0], cKDTree(one).query(other)[0]
+        apart, back = KDTree(other).query(one)[0], KDTree(one).query(other)[0]
         on_femur = model.derivative[:, model.ranges["femur"]][:, apart < apart.min() + JOINT_MM].mean(axis=1)
         on_moving = model.derivative[:, model.ranges[moving]][:, back < back.min() + JOINT_MM].mean(axis=1)
         for bone in carried:

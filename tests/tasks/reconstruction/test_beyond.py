@@ -38,7 +38,7 @@ def test_the_derivative_of_a_free_knee_is_that_of_the_places(seen: Seen) -> None
 
 
 def test_modes_do_not_open_or_close_the_joints_of_an_attached_model(seen: Seen) -> None:
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     model = seen.model
     derivative = np.array(model.derivative)
@@ -48,7 +48,7 @@ def test_modes_do_not_open_or_close_the_joints_of_an_attached_model(seen: Seen) 
     mended, femur = attached(bad), model.mean[model.ranges["femur"]]
     for moving in ("tibia", "patella"):
         other = model.mean[model.ranges[moving]]
-        apart, back = cKDTree(other).query(femur)[0], cKDTree(femur).query(other)[0]
+        apart, back = KDTree(other).query(femur)[0], KDTree(femur).query(other)[0]
         one = mended.derivative[:, model.ranges["femur"]][:, apart < apart.min() + 5].mean(axis=1)
         two = mended.derivative[:, model.ranges[moving]][:, back < back.min() + 5].mean(axis=1)
         np.testing.assert_allclose(one, two, atol=1e-9)

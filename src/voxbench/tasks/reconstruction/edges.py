@@ -98,9 +98,9 @@ class Rivals:
     @cached_property
     def tree(self) -> Any:
         """For what is near."""
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
-        return cKDTree(self.pixels, balanced_tree=False, compact_nodes=False)
+        return KDTree(self.pixels, balanced_tree=False, compact_nodes=False)
 
     def leave(self, places: AnyArray, normals: AnyArray, along: AnyArray, reach: float) -> AnyArray:
         """The share of an edge at each place that belongs to the bone whose contour is searched from, (n, k).

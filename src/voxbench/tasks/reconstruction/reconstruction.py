@@ -22,8 +22,8 @@ from voxbench.tasks.reconstruction.starts import first_look, followed, meeting_p
 from voxbench.types import AnyArray
 
 BELIEVED = 0.43
-"""Fits whose edges are weaker than this on average are refused. On simulated knees fits that are right on the whole have
-0.45 to 0.52, wrong ones 0.27 to 0.42; what real radiographs give has not been measured."""
+"""Fits whose edges are weaker than this on average are refused. On simulated knees fits that are right on the whole
+have 0.45 to 0.52, wrong ones 0.27 to 0.42; what real radiographs give has not been measured."""
 SUSPECT = 0.2
 """A bone whose edges are weaker than this in one of the views is warned of."""
 EXTREME = 3.0
