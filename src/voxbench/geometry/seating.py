@@ -22,6 +22,8 @@ from voxbench.geometry.shapes import ShapeModel
 
 SIDEWAYS_MM = np.arange(-6.0, 7.0, 1.5)
 END_MM = 22.0
+JOINT_MM = 5.0
+"""Surfaces of two bones that are nearer than this, beyond the least distance, are those of their joint."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,30 @@ def seated(model: ShapeModel, gaps: Gaps = Gaps()) -> ShapeModel:
         name: maps[bone](model.landmarks[name] + shift[bone]) for name, bone in moved.items()
     }
     return replace(model, mean=mean, landmarks=landmarks)
+
+
+def attached(model: ShapeModel) -> ShapeModel:
+    """The model with modes that carry the shin and the patella along with the femur.
+
+    In the modes of people who were laid on the mean bone by bone, a longer femur reaches into the tibia. Here every
+    mode shifts shin and patella by what the surfaces about their joints move apart or together, so that the joints of a
+    large knee and of a small one are as wide as the mean's; to first order, and `KneePose` goes on from there.
+
+    Args:
+        model: Femur, tibia, fibula, patella, seated.
+    """
+    from scipy.spatial import KDTree
+
+    derivative = np.array(model.derivative)
+    for moving, carried in (("tibia", ("tibia", "fibula")), ("patella", ("patella",))):
+        one, other = model.mean[model.ranges["femur"]], model.mean[model.ranges[moving]]
+        apart, back = KDTree(other).query(one)[0], KDTree(one).query(other)[0]
+        on_femur = model.derivative[:, model.ranges["femur"]][:, apart < apart.min() + JOINT_MM].mean(axis=1)
+        on_moving = model.derivative[:, model.ranges[moving]][:, back < back.min() + JOINT_MM].mean(axis=1)
+        for bone in carried:
+            derivative[:, model.ranges[bone]] += (on_femur - on_moving)[:, None]
+    deviations = np.linalg.norm(derivative.reshape(len(derivative), -1), axis=1)
+    return replace(model, modes=derivative / np.maximum(deviations, 1e-300)[:, None, None], deviations=deviations)
 
 
 def _deepest(patella: Mesh, femur: Mesh, gap: float) -> np.ndarray:

@@ -83,7 +83,7 @@ def test_edges_are_found_where_a_disc_ends() -> None:
     row, column = np.indices((256, 256))
     sloping = disc(60, 8.0) + 0.5 * np.hypot(row - 127.5, column - 127.5).astype(np.float32)  # brighter outwards
     for radius in (57.0, 62.0):
-        found = find_edges(Slopes.of(sloping, 1.5), 127.5 + radius * normals, normals, 10.0, 0.5)
+        found = find_edges(Slopes.of(sloping, 1.5), 127.5 + radius * normals, normals, (10.0, 0.5))
         # one step of the way: what is near is favoured
         assert (np.abs(found.offsets - (60 - radius)) < 0.3 * abs(60 - radius)).all()
         assert (found.strengths > 0.4).all()
@@ -93,7 +93,7 @@ def test_edges_are_found_where_a_disc_ends() -> None:
 def test_a_dark_disc_and_one_out_of_reach_have_no_edges() -> None:
     angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    dark = find_edges(Slopes.of(disc(60, -3.0), 1.5), 127.5 + 60 * normals, normals, 5.0, 0.5)
-    far = find_edges(Slopes.of(disc(60, 3.0), 1.5), 127.5 + 85 * normals, normals, 5.0, 0.5)
+    dark = find_edges(Slopes.of(disc(60, -3.0), 1.5), 127.5 + 60 * normals, normals, (5.0, 0.5))
+    far = find_edges(Slopes.of(disc(60, 3.0), 1.5), 127.5 + 85 * normals, normals, (5.0, 0.5))
     assert np.isnan(dark.offsets).all()
     assert (far.strengths < 0.01).all()

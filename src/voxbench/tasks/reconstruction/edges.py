@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from voxbench.types import AnyArray
 
 STRONG = 0.9
 """Gradients are measured against this quantile of all,"""
+RELIABLE = 3.0
+"""Contours are expected to err by the reach of a search over this."""
 LEAST = 0.1
 """or, where most of an image is flat, against this share of the largest."""
 
@@ -79,21 +83,67 @@ class Found:
     strengths: AnyArray
 
 
-def find_edges(slopes: Slopes, pixels: AnyArray, normals: AnyArray, reach: float, step: float) -> Found:
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """Contours of other bones, which explain the edges near them.
+
+    Attributes:
+        pixels: (row, column), (m, 2).
+        normals: Away from their bones, (m, 2).
+    """
+
+    pixels: AnyArray
+    normals: AnyArray
+
+    @cached_property
+    def tree(self) -> Any:
+        """For what is near."""
+        from scipy.spatial import KDTree
+
+        return KDTree(self.pixels, balanced_tree=False, compact_nodes=False)
+
+    def leave(self, places: AnyArray, normals: AnyArray, along: AnyArray, reach: float) -> AnyArray:
+        """The share of an edge at each place that belongs to the bone whose contour is searched from, (n, k).
+
+        Two bones share an edge by how near their contours are expected to it, if both expect its direction.
+
+        Args:
+            places: Where edges are looked for, (n, k, 2).
+            normals: Of the pieces, (n, 2).
+            along: How far from the piece the places are, (k,).
+            reach: Of the search, pixels; contours err by a third of it.
+        """
+        if not len(self.pixels):
+            return np.ones(places.shape[:2])
+        width = reach / RELIABLE
+        far, which = self.tree.query(places, distance_upper_bound=3 * width)
+        known = np.append(self.normals, [[0.0, 0.0]], axis=0)[which]
+        alike = np.clip(np.einsum("nkd,nd->nk", known, normals), 0, None)
+        with np.errstate(over="ignore"):
+            return 1 / (1 + alike * np.exp(((along**2) - far**2) / (2 * width**2)))
+
+
+def find_edges(
+    slopes: Slopes, pixels: AnyArray, normals: AnyArray, search: tuple[float, float], rivals: Rivals | None = None
+) -> Found:
     """The best edge near each piece of a contour: steep, and not far.
 
     Args:
         slopes: Of the image.
         pixels: (row, column), (n, 2).
         normals: Away from the bone, (n, 2).
-        reach: How far is searched on either side, pixels; a Gaussian of half that width favours what is near.
-        step: Between the places looked at, pixels.
+        search: How far is searched on either side, and steps between the places looked at, pixels; a Gaussian of half
+            that reach favours what is near.
+        rivals: Contours of other bones, whose edges these may be.
     """
+    reach, step = search
     count = max(1, int(np.ceil(reach / step)))
     along = np.arange(-count, count + 1) * step
     places = pixels[:, None] + along[:, None] * normals[:, None]
     rise = slopes.rises(places, np.broadcast_to(normals[:, None], places.shape))
     strength = rise / (1 + rise)
+    if rivals is not None:
+        strength = strength * rivals.leave(places, normals, along, reach)
     favoured = np.where(np.isnan(strength), -1.0, strength) * np.exp(-2 * (along / reach) ** 2)
     best = np.argmax(favoured, axis=1)
     rows, inner = np.arange(len(best)), np.clip(best, 1, 2 * count - 1)

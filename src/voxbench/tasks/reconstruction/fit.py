@@ -18,14 +18,17 @@ import numpy as np
 from voxbench.geometry.projection import View
 from voxbench.tasks.reconstruction.config import Level
 from voxbench.tasks.reconstruction.contours import Contour, occluding_contour
-from voxbench.tasks.reconstruction.edges import Slopes, find_edges
-from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
+from voxbench.tasks.reconstruction.edges import Rivals, Slopes, find_edges
+from voxbench.tasks.reconstruction.knee import POSE, MovingKnee, PosedKnee
+from voxbench.tasks.reconstruction.shells import inside_mm
 from voxbench.types import AnyArray
 
 STEPS_PER_REACH = 12
 LARGEST_STEP = 3.0
 """No coefficient may change by more in one step, standard deviations; nor may it leave +-MOST."""
 MOST = 3.5
+SQRT_12 = 12**0.5
+"""A pixel blurs by its width over this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +108,18 @@ def pull(
     residuals, weights = [], []
     for row, (radiograph, slope) in enumerate(zip(radiographs, slopes, strict=True)):
         offsets, counted = [np.zeros(0)], [np.zeros(0)]
-        for column, (bone, vertices) in enumerate(bones.items()):
-            pixel = radiograph.pixel_at_bone(vertices.mean(axis=0))
-            contour = _inside(
-                occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], radiograph.view), radiograph.view
-            )
+        drawn = _drawn(knee, posed, radiograph.view)
+        for column, (bone, contour) in enumerate(drawn.items()):
+            pixel = radiograph.pixel_at_bone(bones[bone].mean(axis=0))
+            others = [other for name, other in drawn.items() if name != bone]
+            rivals = Rivals(np.concatenate([o.pixels for o in others]), np.concatenate([o.normals for o in others]))
             reach = level.reach_mm / pixel
-            found = find_edges(slope, contour.pixels, contour.normals, reach, max(0.5, reach / STEPS_PER_REACH))
+            # edges are searched for about where they are expected, so that what is near is favoured fairly
+            blur = float(np.hypot(level.blur_mm, pixel / SQRT_12))
+            deep = inside_mm(knee.shells[bone][contour.corners[:, 0]], blur) / pixel
+            expected = contour.pixels - deep[:, None] * contour.normals
+            search = reach, max(0.5, reach / STEPS_PER_REACH)
+            found = find_edges(slope, expected, contour.normals, search, rivals)
             long = contour.lengths * pixel
             seen[row, column] = long.sum()
             strength[row, column] = (long * found.strengths).sum() / max(long.sum(), 1e-9)
@@ -154,7 +162,15 @@ def descend(
     return values, pull(knee, values, radiographs, slopes, how)
 
 
-def _inside(contour: Contour, view: View) -> Contour:
+def _drawn(knee: MovingKnee, posed: PosedKnee, view: View) -> dict[str, Contour]:
+    """The contours of all bones in a view."""
+    return {
+        bone: inside(occluding_contour(knee.surfaces[bone], vertices, posed.normals[bone], view), view)
+        for bone, vertices in posed.bones.items()
+    }
+
+
+def inside(contour: Contour, view: View) -> Contour:
     """What falls on the detector, away from its border."""
     size = np.array(view.shape)
     return _part(contour, np.all((contour.pixels > 2) & (contour.pixels < size - 3), axis=1))

@@ -223,7 +223,7 @@ def _fitted(
 ) -> tuple[Any, SurfacePull]:
     if not radiographs:
         return fit_surfaces(knees, targets, config)
-    level = config.levels[-1]
+    level = [level for level in config.levels if not level.free][-1]  # what surfaces are fitted with is not freed
     slopes = blurred(radiographs, level, meeting_point(radiographs))
 
     def edges(knee: MovingKnee, values: AnyArray) -> tuple[AnyArray, AnyArray]:

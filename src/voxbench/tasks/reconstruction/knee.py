@@ -8,13 +8,17 @@ from functools import cached_property
 import numpy as np
 
 from voxbench.geometry.articulation import PARAMETERS, Articulation, KneePose
+from voxbench.geometry.free_form import with_free_form
 from voxbench.geometry.mesh import Mesh
 from voxbench.geometry.shapes import ShapeModel
-from voxbench.tasks.reconstruction.config import POSE_SPREAD
+from voxbench.tasks.reconstruction.config import POSE_SPREAD, ReconstructionConfig
 from voxbench.tasks.reconstruction.contours import Contour, Surface
+from voxbench.tasks.reconstruction.shells import usual_shell
 from voxbench.types import AnyArray
 
 POSE = len(PARAMETERS)
+FREE_WITHIN_MM = 140.0
+"""Bones deform freely up to this height above and below the joint: what a radiograph of a knee may show."""
 FLAT_MM = 2.0
 """Within this of the end at which a model's bone was cut, its surface is no surface of a bone."""
 
@@ -25,9 +29,17 @@ class MovingKnee:
 
     Attributes:
         model: Of patella, femur, fibula and tibia.
+        free: Whether free deformations are among its modes.
     """
 
     model: ShapeModel
+    free: bool = False
+
+    def freed(self, config: ReconstructionConfig) -> MovingKnee:
+        """The knee whose bones deform freely on top of the model; itself where they do."""
+        if self.free:
+            return self
+        return MovingKnee(with_free_form(self.model, config.free_form, config.free_modes, FREE_WITHIN_MM), True)
 
     @cached_property
     def joints(self) -> Articulation:
@@ -38,6 +50,16 @@ class MovingKnee:
     def spread(self) -> AnyArray:
         """Standard deviation of each parameter in the prior; its mean is 0, (15 + k,)."""
         return np.concatenate([[POSE_SPREAD[name] for name in PARAMETERS], np.ones(len(self.model.modes))])
+
+    @cached_property
+    def modes(self) -> dict[str, tuple[AnyArray, AnyArray]]:
+        """Of every bone: which modes move it, and its vertices' derivatives with respect to them, (n, those, 3)."""
+        found = {}
+        for bone, part in self.model.ranges.items():
+            own = self.model.derivative[:, part]
+            which = np.flatnonzero(np.abs(own).max(axis=(1, 2)) > 0)
+            found[bone] = which, np.ascontiguousarray(np.moveaxis(own[which], 0, 1))
+        return found
 
     @cached_property
     def surfaces(self) -> dict[str, Surface]:
@@ -51,6 +73,11 @@ class MovingKnee:
             counted = np.asarray((own > ends[0] + FLAT_MM) & (own < ends[1] - FLAT_MM)).all(axis=1)
             found[bone] = Surface(faces, part.stop - part.start, np.asarray(counted))
         return found
+
+    @cached_property
+    def shells(self) -> dict[str, AnyArray]:
+        """How thick the cortex usually is under every vertex, mm."""
+        return {bone: usual_shell(bone, self.model.mean[part, 2]) for bone, part in self.model.ranges.items()}
 
     def at(self, values: AnyArray) -> PosedKnee:
         """The knee for some parameters.
@@ -113,11 +140,13 @@ class PosedKnee:
         outer = (along[:, :, None] * np.concatenate([place, np.ones((len(place), 1))], axis=1)[:, None]).reshape(-1, 12)
         by_pose = outer @ moved[:, :3].reshape(len(moved), 12).T
         back = along @ self.turned[bone]
-        modes = self.knee.model.derivative[:, self.knee.model.ranges[bone]]
-        by_mode = np.zeros((len(modes), len(place)))
+        which, modes = self.knee.modes[bone]
+        found = np.zeros((len(place), POSE + len(self.knee.model.modes)))
+        found[:, :POSE] = by_pose
         for column in range(corners.shape[1]):
-            by_mode += np.einsum("knd,nd->kn", modes[:, corners[:, column]], back * shares[:, column, None])
-        return np.concatenate([by_pose, by_mode.T], axis=1)
+            own = np.einsum("nkd,nd->nk", modes[corners[:, column]], back * shares[:, column, None])
+            found[:, POSE + which] += own
+        return found
 
     def slopes(self, bone: str, contour: Contour) -> AnyArray:
         """How far each piece of a contour moves along its normal with each parameter, pixels per unit, (n, 15 + k)."""

@@ -15,6 +15,7 @@ from voxbench.tasks.reconstruction.config import ReconstructionConfig
 from voxbench.tasks.reconstruction.edges import STRONG
 from voxbench.tasks.reconstruction.fit import Pull, Radiograph, blurred, descend
 from voxbench.tasks.reconstruction.knee import POSE, MovingKnee
+from voxbench.tasks.reconstruction.search import patella_found
 from voxbench.types import AnyArray
 
 GRID_MM = 4.0
@@ -37,6 +38,11 @@ class Start:
     knee: MovingKnee
     values: AnyArray
     score: float
+
+    def freed(self, config: ReconstructionConfig) -> Start:
+        """The same knee, free to deform."""
+        knee = self.knee.freed(config)
+        return Start(knee, np.pad(self.values, (0, POSE + len(knee.model.modes) - len(self.values))), self.score)
 
 
 def meeting_point(radiographs: Sequence[Radiograph]) -> AnyArray:
@@ -86,7 +92,11 @@ def followed(
         slopes = blurred(radiographs, level, middle)
         passed = []
         for start in chosen([start for start, _ in reached], level.starts):
-            values, asked = descend(start.knee, start.values, radiographs, slopes, (level, config.correlation_mm))
+            start = start.freed(config) if level.free else start
+            begun = start.values
+            if level.search:
+                begun = patella_found(start.knee, begun, radiographs, slopes)
+            values, asked = descend(start.knee, begun, radiographs, slopes, (level, config.correlation_mm))
             passed.append((Start(start.knee, values, asked.score), asked))
         reached = sorted(passed, key=lambda pair: -pair[0].score)
     best = reached[0][1]
