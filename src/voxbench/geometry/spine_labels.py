@@ -1,8 +1,8 @@
 """The numbers of a label map of the spine: vertebrae and discs counted from below, and the canal.
 
-1 to 25 are vertebrae from below (L5 where the whole lumbar spine is seen), 101 to 125 the same where the field of view cuts
-them, 201 to 225 discs: 200 + k lies below vertebra k, and a disc above the topmost vertebra n is 200 + n + 1. 100 is the canal.
-These are the numbers of the SPIDER challenge.
+1 to 25 are vertebrae from below (L5 where the whole lumbar spine is seen), 101 to 125 the same where the field of view
+cuts them, 201 to 225 discs: 200 + k lies below vertebra k, and a disc above the topmost vertebra n is 200 + n + 1. 100
+is the canal. These are the numbers of the SPIDER challenge.
 """
 
 from __future__ import annotations
