@@ -1,8 +1,8 @@
 """The joints and sizes of a lumbar spine drawn from formulas: where each vertebra stands, how high, how wedged.
 
 Nothing is traced from a person. Lengths are of the order found among adults: bodies of 20 to 29 mm, lumbar lordosis of
-20 to 65 degrees, discs of 4 to 14 mm; at times a wedge fracture, a narrowed or bulging disc, a slipped vertebra, a curve
-to the side.
+20 to 65 degrees, discs of 4 to 14 mm; at times a wedge fracture, a narrowed or bulging disc, a slipped vertebra, a
+curve to the side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field
 from voxbench.config import Config
 from voxbench.types import Vector3
 
-# mm, from L5 up to T8: anterior and posterior height, half width, half depth; anterior and posterior height of the disc below
+# mm, from L5 up to T8: anterior and posterior height, half width, half depth; disc below, in front and behind
 _BODIES = (
     (28.5, 24.0, 26.0, 17.5, 14.0, 7.0),
     (28.0, 26.5, 25.0, 17.5, 13.5, 8.5),
@@ -172,14 +172,16 @@ def level_truth(shape: SpineShape) -> tuple[LevelTruth, ...]:
         heights = [body.height_at(front - share * (front - back)) for share in HEIGHT_PLACES]
         found.append(
             LevelTruth(
-                body.number,
-                *heights,
-                float(np.degrees(2 * body.half_wedge)),
-                front - back,
-                2 * body.half_width * (1 - body.waist),
-                slip,
-                disc.height,
-                disc.grade,
+                number=body.number,
+                anterior_height=heights[0],
+                middle_height=heights[1],
+                posterior_height=heights[2],
+                wedge_degrees=float(np.degrees(2 * body.half_wedge)),
+                depth=front - back,
+                width=2 * body.half_width * (1 - body.waist),
+                slip=slip,
+                disc_height=disc.height,
+                disc_grade=disc.grade,
             )
         )
     return tuple(found)
