@@ -28,7 +28,7 @@ from voxbench.simulate.spine_mri import Sequence as Kind
 TRUTH = "truth.json"
 LAYERS = 3
 PADDING, SCALE, TOP = -1000, 4096, 3096
-"""Of files stored left, back, up: value outside the field of view, range of the 5th to 95th percentile, largest value."""
+"""Of files stored left, back, up: value outside the field of view, range of the middle 90 %, largest value."""
 
 
 class SpiderSimulation(Config):
@@ -68,9 +68,9 @@ def simulate(
 ) -> tuple[str, ...]:
     """Write a data set in the official layout; the folder appears when it is complete, or not at all.
 
-    images/, masks/, overview.csv, radiological_gradings.csv, and truth.json with what is known of every vertebra. Series
-    are stored in both official ways: T2 SPACE and one other in ten back, down, right with raw intensities, the rest left,
-    back, up with intensities from -1000.
+    images/, masks/, overview.csv, radiological_gradings.csv, and truth.json with what is known of every vertebra.
+    Series are stored in both official ways: T2 SPACE and one other in ten back, down, right with raw intensities, the
+    rest left, back, up with intensities from -1000.
 
     Args:
         out: The folder; refused if there is something in it.
