@@ -20,7 +20,7 @@ def test_a_spine_is_measured_and_drawn(tmp_path: Path, voxbench: Callable):
     write_labels(tmp_path / "labels.mha", drawn.labels)
     done = voxbench("spine", tmp_path / "labels.mha", "--out", tmp_path / "out", "--json")
     assert done.code == 0
-    rows = list(csv.DictReader((tmp_path / "out" / "spine.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "spine.csv").read_text().splitlines()))
     levels = json.loads((tmp_path / "out" / "spine.json").read_text())["levels"]
     assert json.loads(done.out)["levels"] == levels or "NaN" in done.out
     assert [row["number"] for row in rows] == [str(level["number"]) for level in levels]

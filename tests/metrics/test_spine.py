@@ -88,6 +88,7 @@ def test_a_drawn_spine_has_the_heights_it_was_drawn_with(arches: bool):
         assert level.depth == pytest.approx(known.depth, abs=1.2)
         assert level.width == pytest.approx(known.width, abs=3)
         assert level.wedge == pytest.approx(known.wedge_degrees, abs=2.0)
+        assert level.number == 1 or abs(level.slip) < 1.5
         assert level.disc_from == ("label" if arches else "gap" if level.number > 1 else "")
     if arches:
         assert whole[2].canal_depth == pytest.approx(16, abs=1.2)

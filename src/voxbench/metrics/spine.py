@@ -8,6 +8,7 @@ import numpy as np
 
 from voxbench.errors import EmptyShapeError
 from voxbench.geometry import Grid, LabelMap, Volume, resample
+from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import CANAL, DISC, PARTIAL, structure_of
 from voxbench.types import Vector3
 
@@ -15,6 +16,8 @@ STEP_MM = 0.5
 """Spacing of the planes that are read."""
 PLACES = (0.15, 0.5, 0.85)
 """Anterior, middle and posterior: shares of the body's depth from the front."""
+INSET_MM = 3.0
+"""The corners of a body at its back are read this far from its endplates."""
 HALF_MM = 45.0
 BAND_MM = (-3.0, 0.0, 3.0)
 """Sagittal planes that are averaged, mm from the middle."""
@@ -85,6 +88,7 @@ class Outline:
         lower: Of the lower one.
         wedge: Degrees.
         width: Across at mid-height and mid-depth.
+        corners: Where the back is just below the upper and just above the lower endplate, y.
     """
 
     frame: BodyFrame
@@ -94,6 +98,7 @@ class Outline:
     lower: tuple[float, float, float]
     wedge: float
     width: float
+    corners: tuple[float, float]
 
     @property
     def places(self) -> tuple[float, float, float]:
@@ -138,6 +143,7 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
         for one, centre, up in zip(vertebrae, centres, ups, strict=True)
     ]
     canal = _mask(labels, CANAL) if CANAL in labels.ids else None
+    cut = _cut_numbers(labels)
     levels = []
     for place, one in enumerate(vertebrae):
         below = next((o for o in outlines if o.frame.number == one.number - 1), None)
@@ -147,19 +153,20 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
         names = ("disc_anterior_height", "disc_middle_height", "disc_posterior_height")
         found |= dict(zip(names, heights, strict=True))
         found["canal_depth"], found["canal_area"] = _canal(canal, outline, heights[1])
-        found["slip"] = _slip(outline, below)
+        whole = one.complete and one.number not in cut
+        found["slip"] = _slip(outline, below) if whole else NAN
         names = ("anterior_height", "middle_height", "posterior_height")
         found |= dict(zip(names, outline.heights, strict=True))
         levels.append(
             Level(
                 number=one.number,
                 name=one.name,
-                complete=one.complete,
+                complete=whole,
                 wedge=outline.wedge,
                 depth=outline.front - outline.back,
                 width=outline.width,
-                vertebra_volume=float(masks[one.number].array.sum(dtype=np.float64)) * labels.grid.voxel_volume,
-                disc_volume=NAN if disc is None else float(disc.array.sum(dtype=np.float64)) * labels.grid.voxel_volume,
+                vertebra_volume=_volume(masks[one.number]),
+                disc_volume=NAN if disc is None else _volume(disc),
                 **found,
             )
         )
@@ -175,6 +182,18 @@ def _mask(labels: LabelMap, *numbers: int) -> Volume:
         (box[0].start - 1, box[1].start - 1, box[2].start - 1), (box[0].stop + 1, box[1].stop + 1, box[2].stop + 1)
     )
     return Volume(np.pad(mask[box], 1).astype(np.float32), grid)
+
+
+def _volume(mask: Volume) -> float:
+    return float(mask.array.sum(dtype=np.float64)) * mask.grid.voxel_volume
+
+
+def _cut_numbers(labels: LabelMap) -> set[int]:
+    """Numbers of the vertebrae that reach the first or last layer across the spine."""
+    axis = Reordering.to(labels.grid).axes[2]
+    ends = np.unique([np.take(labels.array, end, axis=axis) for end in (0, -1)])
+    found = [structure_of(int(label)) for label in ends if label != 0]
+    return {one.number for one in found if one.kind == "vertebra"}
 
 
 def _thickest(mask: Volume) -> Vector3:
@@ -209,7 +228,9 @@ def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline
         across = _cut(mask, frame, (0, 2))
         wide = _run(across[:, across.shape[1] // 2])
         wedge = float(np.degrees(np.arctan(slopes[0]) - np.arctan(slopes[1])))
-        outline = Outline(frame, front, back, _three(ends[:, 0]), _three(ends[:, 1]), wedge, wide[0] - wide[1])
+        corners = [_run(plane[:, _index(ends[14, side] - sign * INSET_MM)])[1] for side, sign in ((0, 1), (1, -1))]
+        found = (_three(ends[:, 0]), _three(ends[:, 1]), wedge, wide[0] - wide[1], (corners[0], corners[1]))
+        outline = Outline(frame, front, back, *found)
         tilt = (np.arctan(slopes[0]) + np.arctan(slopes[1])) / 2
         middle = outline.point((front + back) / 2, float(ends[7].mean()))
         middle = middle + frame.axes[:, 0] * (wide[0] + wide[1]) / 2
@@ -256,7 +277,7 @@ def _index(value: float) -> int:
 
 
 def _run(line: np.ndarray, at: float = 0.0) -> tuple[float, float]:
-    """Largest and smallest coordinate of the stretch above one half that holds a place, or the one nearest to it; mm."""
+    """Largest and smallest coordinate, mm, of the stretch above one half that holds a place, or is nearest to it."""
     inside = np.flatnonzero(line >= 0.5)
     if not inside.size:
         return NAN, NAN
@@ -302,10 +323,8 @@ def _slip(above: Outline, below: Outline | None) -> float:
         return NAN
     endplate = below.point(below.places[0], below.upper[0]) - below.point(below.places[2], below.upper[2])
     endplate /= np.linalg.norm(endplate)
-    upper, lower = above.point(above.places[2], above.lower[2]), below.point(below.places[2], below.upper[2])
-    # the places lie within the bodies by shares of their depths: back to their backs
-    shift = (1 - PLACES[2]) * ((above.front - above.back) - (below.front - below.back))
-    return float((upper - lower) @ endplate) - shift
+    upper, lower = above.point(above.corners[1], above.lower[2]), below.point(below.corners[0], below.upper[2])
+    return float((upper - lower) @ endplate)
 
 
 def _canal(canal: Volume | None, above: Outline, disc_height: float) -> tuple[float, float]:

@@ -28,8 +28,8 @@ def spine_picture(
 ) -> None:
     """Write the picture of a measured spine as a PNG; the front is on the left.
 
-    The plane follows the bodies' middles from side to side, so that a curved spine is seen whole. In every body stand its
-    name and the three lines along which its heights were read; numbers are at the side.
+    The plane follows the bodies' middles from side to side, so that a curved spine is seen whole. In every body stand
+    its name and the three lines along which its heights were read; numbers are at the side.
 
     Args:
         path: The PNG; written whole or not at all.
