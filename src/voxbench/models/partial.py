@@ -180,7 +180,7 @@ def cross_pseudo(first: Tensor, second: Tensor, where: Tensor) -> Tensor:
     return cross_entropy(ours, theirs.argmax(1).detach(), where) + cross_entropy(theirs, ours.argmax(1).detach(), where)
 
 
-def mixed_pseudo(first: Tensor, second: Tensor, where: Tensor, share: float, temperature: float = 0.3) -> Tensor:
+def mixed_pseudo(first: Tensor, second: Tensor, where: Tensor, share: Tensor, temperature: float = 0.3) -> Tensor:
     """Both branches learn a sharpened mixture of what they hold: the mean of both soft cross entropies.
 
     X. Luo et al., MICCAI 2022, arXiv:2203.02106.
@@ -189,10 +189,11 @@ def mixed_pseudo(first: Tensor, second: Tensor, where: Tensor, share: float, tem
         first: Logits (b, c, ...).
         second: Logits of the other branch.
         where: (b, ...), how much each voxel counts.
-        share: Of the first in the mixture; drawn anew for every batch.
+        share: (b,), of the first in the mixture; drawn anew for every batch.
         temperature: Below 1 sharpens.
     """
-    mixture = share * first.softmax(1) + (1 - share) * second.softmax(1)
+    part = share.reshape(-1, *[1] * (first.ndim - 1))
+    mixture = part * first.softmax(1) + (1 - part) * second.softmax(1)
     target = (mixture.clamp(min=_LEAST).log() / temperature).softmax(1).detach()
     losses = [-((target * logits.log_softmax(1)).sum(1) * where).sum() for logits in (first, second)]
     return (losses[0] + losses[1]) / (2 * where.sum().clamp(min=_LEAST))

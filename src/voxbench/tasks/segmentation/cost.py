@@ -20,6 +20,7 @@ class Layout:
         strides: From the stage before.
         blocks: Residual blocks of each stage of the encoder.
         outputs: Channels that it gives.
+        heads: Resolutions at which it gives them.
     """
 
     patch: Three
@@ -28,6 +29,7 @@ class Layout:
     strides: tuple[Three, ...]
     blocks: tuple[int, ...]
     outputs: int
+    heads: int = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def cost_of(layout: Layout, batch: int, channels: int = 1) -> Cost:
         work += coarse * fine * voxels[level]
         kept += 2 * fine * voxels[level]  # what is put together
         convolution(2 * fine, fine, prod(layout.kernels[level]), voxels[level])
-    heads = max(1, min(3, len(layout.features) - 1))
+    heads = max(1, min(layout.heads, len(layout.features) - 1))
     parameters += sum(features * layout.outputs + layout.outputs for features in layout.features[:heads])
     kept += 4 * layout.outputs * sum(voxels[:heads])
     memory = (4 * kept * batch + 5 * 4 * parameters) / 2**20

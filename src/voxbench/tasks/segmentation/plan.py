@@ -54,7 +54,8 @@ class Plan(Config):
     @property
     def layout(self) -> Layout:
         """What decides the cost."""
-        return Layout(self.patch, self.features, self.kernels, self.strides, self.blocks, self.classes + self.maps)
+        outputs = self.classes + self.maps
+        return Layout(self.patch, self.features, self.kernels, self.strides, self.blocks, outputs, self.heads)
 
     @property
     def cost(self) -> Cost:
