@@ -67,17 +67,17 @@ def cost_of(layout: Layout, batch: int, channels: int = 1) -> Cost:
         batch: Patches per update.
         channels: Of the images.
     """
-    edges, parameters, kept, work = list(layout.patch), 0, 0.0, 0.0
+    edges, parameters, kept, work = list(layout.patch), 0, 0, 0
     voxels = []
     for stride in layout.strides:
         edges = [ceil(n / s) for n, s in zip(edges, stride, strict=True)]
         voxels.append(prod(edges))
 
-    def convolution(before: int, after: int, kernel: int, where: float, after_norm: float = 2.0) -> None:
+    def convolution(before: int, after: int, kernel: int, where: int, features: int | None = None) -> None:
         nonlocal parameters, kept, work
         parameters += before * after * kernel + 2 * after
         work += before * after * kernel * where
-        kept += after_norm * after * where
+        kept += (2 * after if features is None else features) * where
 
     convolution(channels, layout.features[0], prod(layout.kernels[0]), voxels[0])
     before = layout.features[0]
@@ -87,7 +87,7 @@ def cost_of(layout: Layout, batch: int, channels: int = 1) -> Cost:
             convolution(before, after, kernel, where)
             convolution(after, after, kernel, where)
             if before != after or (block == 0 and prod(layout.strides[stage]) > 1):
-                convolution(before, after, 1, where)
+                convolution(before, after, 1, where, before + after)
             before = after
     for level, (fine, coarse) in enumerate(pairwise(layout.features)):
         stride = prod(layout.strides[level + 1])

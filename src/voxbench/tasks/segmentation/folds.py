@@ -45,9 +45,7 @@ def make_folds(patients: Mapping[str, str], count: int = 5, seed: int = 0) -> tu
     held: list[list[str]] = [[] for _ in range(count)]
     for patient in sorted(order, key=lambda name: -len(groups[name])):  # stable: the draw decides among equals
         min(held, key=len).extend(groups[patient])
-    return tuple(
-        Fold(tuple(sorted(set(patients) - set(cases))), tuple(sorted(cases))) for cases in held
-    )
+    return tuple(Fold(tuple(sorted(set(patients) - set(cases))), tuple(sorted(cases))) for cases in held)
 
 
 def write_folds(path: Path, folds: tuple[Fold, ...]) -> None:
@@ -69,7 +67,9 @@ def read_folds(path: Path) -> tuple[Fold, ...]:
     try:
         folds = tuple(Fold(tuple(f["training"]), tuple(f["validation"])) for f in read_json(path))
     except (TypeError, KeyError) as error:
-        raise FileReadError(f'{path}: no folds; expected a list of {{"training": [...], "validation": [...]}}') from error
+        raise FileReadError(
+            f'{path}: no folds; expected a list of {{"training": [...], "validation": [...]}}'
+        ) from error
     for number, fold in enumerate(folds):
         both = sorted(set(fold.training) & set(fold.validation))
         if both:

@@ -88,11 +88,13 @@ class _Size(Config):
 
 _SIZES: dict[Preset, _Size] = {
     "laptop": _Size(features=12, most_features=96, blocks=1, voxels=1.2e6, memory_mb=1200, gflop=80),
-    "standard": _Size(features=32, most_features=320, blocks=2, voxels=float("inf"), memory_mb=8000, gflop=float("inf")),
+    "standard": _Size(
+        features=32, most_features=320, blocks=2, voxels=float("inf"), memory_mb=8000, gflop=float("inf")
+    ),
 }
 
 
-def make_plan(fingerprint: Fingerprint, memory_mb: float | None = None, preset: Preset = "laptop") -> Plan:
+def make_plan(fingerprint: Fingerprint, memory_mb: float | int | None = None, preset: Preset = "laptop") -> Plan:
     """A plan from the data.
 
     The spacing is the median; of an axis more than three times as coarse as the others, a low percentile. With the

@@ -129,9 +129,7 @@ def _box(array: AnyArray, low: AnyArray, size: AnyArray, outside: int | None) ->
     return np.pad(inside, pads, "edge") if outside is None else np.pad(inside, pads, constant_values=outside)
 
 
-def _low(
-    shape: tuple[int, ...], patch: AnyArray, centres: dict[int, AnyArray], rng: np.random.Generator
-) -> AnyArray:
+def _low(shape: tuple[int, ...], patch: AnyArray, centres: dict[int, AnyArray], rng: np.random.Generator) -> AnyArray:
     """Where a patch begins; a case shorter than the patch lies somewhere inside it."""
     room = np.asarray(shape) - patch
     least, most = np.minimum(room, 0), np.maximum(room, 0)
