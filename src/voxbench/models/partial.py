@@ -114,7 +114,7 @@ def head_weights(heads: int) -> tuple[float, ...]:
 
 
 def coarser(values: Tensor, size: Sequence[int]) -> Tensor:
-    """Every n-th voxel of (b, ...), for a head with ``size`` voxels: each of its voxels begins where one of them lies."""
+    """Every n-th voxel of (b, ...), for a head with ``size`` voxels, each of which begins where one of them lies."""
     steps = [-(-n // m) for n, m in zip(values.shape[1:], size, strict=True)]
     return values[(slice(None), *(slice(None, None, step) for step in steps))]
 

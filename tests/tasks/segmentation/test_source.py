@@ -36,7 +36,7 @@ def test_patches_come_out_of_the_case(samples, small_plan):
     assert ((chance >= 0) & (chance < 1)).all()
     windows = np.lib.stride_tricks.sliding_window_view(sample.image, (16, 16, 16))
     for image, label in zip(images[:, 0], labels, strict=True):
-        at = np.argwhere((windows[..., 0, 0, 0] == image[0, 0, 0]))
+        at = np.argwhere(windows[..., 0, 0, 0] == image[0, 0, 0])
         boxes = [tuple(slice(int(a), int(a) + 16) for a in low) for low in at]
         (box,) = [box for box in boxes if (sample.image[box] == image).all()]
         assert (sample.labels[box] == label).all()

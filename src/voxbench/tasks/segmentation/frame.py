@@ -94,7 +94,7 @@ class Frame:
 
 
 def places(source: int, wanted: int) -> np.ndarray:
-    """Where the centres of ``wanted`` voxels lie among ``source`` ones in the same box, kept between the first and last.
+    """Where centres of ``wanted`` voxels lie among ``source`` ones in the same box, kept between the first and last.
 
     Halves are moved a hair down, so that both neighbours are not equally near.
     """

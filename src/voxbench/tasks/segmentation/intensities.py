@@ -14,8 +14,10 @@ Modality = Literal["ct", "mr"]
 
 
 class Normalisation(Config):
-    """CT: clipped to a window that is the same for all, then shifted and scaled by two numbers that are the same for
-    all. MR: clipped to the body's own 0.5 and 99.5 %, then by the body's own mean and deviation.
+    """How grey values are shifted and scaled.
+
+    CT: clipped to a window, then by two numbers, all the same for every case. MR: clipped to the body's own 0.5 and
+    99.5 %, then by the body's own mean and deviation.
     """
 
     modality: Modality = Field(default="mr", description="ct or mr.")

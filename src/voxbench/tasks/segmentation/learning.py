@@ -139,7 +139,7 @@ class Course:
     samples: tuple[Sample, ...]
     held_out: tuple[Sample, ...]
     plan: Plan
-    learning: Learning = Learning()
+    learning: Learning = field(default_factory=Learning)
     drawing: Drawing = field(default_factory=Drawing)
     about: dict[str, Any] = field(default_factory=dict)
 

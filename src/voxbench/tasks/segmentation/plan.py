@@ -1,4 +1,4 @@
-"""What is trained and on which voxels, settled from the data before anything is learned; shown, kept and edited as TOML.
+"""What is trained, on which voxels, settled from the data before anything is learned; shown and edited as TOML.
 
 Rules in the manner of F. Isensee et al., Nature Methods 18:203-211, 2021, doi:10.1038/s41592-020-01008-z.
 """
@@ -100,8 +100,9 @@ def make_plan(fingerprint: Fingerprint, memory_mb: float | int | None = None, pr
     The spacing is the median; of an axis more than three times as coarse as the others, a low percentile. With the
     laptop preset voxels are made larger, the finest first, until the median case has at most 1.2 million. The patch
     has the shape of the median case, and is made smaller along its relatively longest axis until an update fits the
-    memory, and with the laptop preset 80 GFLOP (two seconds of two cores). An axis is halved from stage to stage while at least 4 voxels remain and its voxels are at most twice as
-    coarse as the finest; kernels are 1 along axes whose voxels are more than twice as coarse.
+    memory, and with the laptop preset 80 GFLOP (two seconds of two cores). An axis is halved from stage to stage while
+    at least 4 voxels remain and its voxels are at most twice as coarse as the finest; kernels are 1 along axes whose
+    voxels are more than twice as coarse.
 
     Args:
         fingerprint: Of the data.

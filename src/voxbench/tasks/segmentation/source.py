@@ -96,10 +96,10 @@ class SegmentationPatches:
             shape = self.plan.patch
             image, labels = turned(image, matrix, shape, False), turned(labels, matrix, shape, True)
             maps = np.stack([turned(m, matrix, shape, False) for m in maps]) if len(maps) else np.zeros((0, *shape))
-        axes = [axis for axis in self.plan.mirror if rng.random() < augmentation.mirror]
+        axes = tuple(axis for axis in self.plan.mirror if rng.random() < augmentation.mirror)
         image, labels = np.flip(image, axes), np.flip(labels, axes)
         image = varied(np.ascontiguousarray(image), augmentation, rng)
-        maps = np.flip(maps, [axis + 1 for axis in axes])
+        maps = np.flip(maps, tuple(axis + 1 for axis in axes))
         return image[None], np.ascontiguousarray(labels), np.ascontiguousarray(maps, np.float32)
 
     def _cut(self, sample: Sample, low: AnyArray, region: AnyArray, rng: np.random.Generator) -> Parts:
@@ -123,7 +123,7 @@ def _box(array: AnyArray, low: AnyArray, size: AnyArray, outside: int | None) ->
     high = low + size
     first, last = np.clip(low, 0, np.asarray(array.shape) - 1), np.clip(high, 1, array.shape)
     inside = np.asarray(array[tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))])
-    pads = [(int(f - a), int(b - l)) for a, f, l, b in zip(low, first, last, high, strict=True)]
+    pads = [(int(f - a), int(b - z)) for a, f, z, b in zip(low, first, last, high, strict=True)]
     if not any(before or after for before, after in pads):
         return inside
     return np.pad(inside, pads, "edge") if outside is None else np.pad(inside, pads, constant_values=outside)
