@@ -58,6 +58,19 @@ def test_a_case_is_made_once(tmp_path, small_plan):
     assert len(calls) == 3
 
 
+def test_ids_and_points_are_kept_for_maps_of_patches(tmp_path, small_plan):
+    reading = Reading(
+        "centres",
+        lambda ids: np.where(ids > 200, 1, 0),
+        points=lambda ids, spacing: {203: np.argwhere(ids == 203).mean(axis=0)},
+    )
+    plan = small_plan(spacing=(1.0, 1.0, 2.0), maps=3)
+    for _ in range(2):
+        made = prepared("a", lambda: case(203), plan, (tmp_path, "x"), reading)
+        assert set(np.unique(made.ids)) == {0, 203}
+        np.testing.assert_allclose(made.points[203], [5, 5, 4.5])
+
+
 def test_what_does_not_fit_is_refused(small_plan):
     volume, labels = case()
     plan = small_plan()

@@ -120,6 +120,32 @@ def test_images_are_made_from_labels_alone(small_plan, samples):
     assert 8 < sum(float(image.max()) < 3.2 and float(np.abs(image).std()) > 0 for image in share) <= 40
 
 
+def test_maps_made_of_patches_point_to_where_the_points_went(small_plan):
+    """Offsets to the middle of a sphere, drawn after turning and mirroring: following them from anywhere ends there."""
+    at = np.stack(np.meshgrid(*[np.arange(30.0)] * 3, indexing="ij"), axis=-1)
+    middle = np.array([14.0, 13.0, 16.0])
+    ids = 5 * (((at - middle) ** 2).sum(axis=-1) <= 36).astype(np.uint8)
+    sample = Sample("a", (ids > 0).astype(np.uint8), ids.astype(np.float32), ids=ids, points={5: middle})
+
+    def offsets(ids, points, spacing):
+        index = np.stack(np.meshgrid(*[np.arange(n) for n in ids.shape], indexing="ij"))
+        return np.where(ids == 5, points[5].reshape(3, 1, 1, 1) - index, np.nan)
+
+    only = Augmentation(turn=1, scale=(1, 1), noise=0, blur=0, contrast=0, gamma=0, coarse=0)
+    source = SegmentationPatches([sample], small_plan(maps=3, patch=(24, 24, 24)), Drawing(1.0, only, maps=offsets))
+    _, labels, _, _, maps = source.batch(0, range(8))
+    whole = 0
+    for label, one in zip(labels, maps, strict=True):
+        assert (np.isfinite(one[0]) == (label == 1))[label != 255].all()
+        index = np.argwhere(label == 1)
+        targets = index + one[:, *index.T].T
+        np.testing.assert_allclose(targets, targets[:1].repeat(len(index), axis=0), atol=1e-4)
+        if not np.any([index.min(axis=0) == 0, index.max(axis=0) == 23]):
+            np.testing.assert_allclose(targets[0], index.mean(axis=0), atol=0.3)
+            whole += 1
+    assert whole > 2
+
+
 def test_no_case_is_refused(small_plan):
     with pytest.raises(EmptyShapeError, match="no case to learn from"):
         SegmentationPatches([], small_plan(), Drawing())

@@ -90,11 +90,14 @@ def varied(image: FloatImage, augmentation: Augmentation, rng: np.random.Generat
     return image.astype(np.float32, copy=False)
 
 
-def drawn(labels: Labels, rng: np.random.Generator, deviation: float = 0.1) -> FloatImage:
-    """An image from labels alone: a random grey for each, with noise; the plainest of all renderings.
+def drawn(
+    labels: Labels, spacing: tuple[float, float, float], rng: np.random.Generator, deviation: float = 0.1
+) -> FloatImage:
+    """An image from labels alone: a random grey for each, with noise whatever the spacing; the plainest rendering.
 
     B. Billot et al., Medical Image Analysis 86:102789, 2023, doi:10.1016/j.media.2023.102789.
     """
+    del spacing
     ids, index = np.unique(labels, return_inverse=True)
     greys = rng.standard_normal(len(ids)).astype(np.float32)
     image = greys[index.reshape(labels.shape)]

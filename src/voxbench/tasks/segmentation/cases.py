@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,8 @@ class Sample:
         maps: (m, i, j, k), numbers to learn at every voxel, that do not change when the image is turned (distances do
             not, offsets do); None without.
         annotated: Which classes the case tells of, the background's place always true; None: all.
-        tissues: (i, j, k) labels that images are made from; None: ``labels``.
+        ids: (i, j, k) uint8, label ids that images, and maps, are made from; None: ``labels``.
+        points: Places that go with ids, in voxels, that maps are made from (centres).
         spacing: mm.
     """
 
@@ -41,13 +42,14 @@ class Sample:
     image: AnyArray | None = None
     maps: AnyArray | None = None
     annotated: tuple[bool, ...] | None = None
-    tissues: AnyArray | None = None
+    ids: AnyArray | None = None
+    points: Mapping[int, AnyArray] = field(default_factory=dict)
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not lie on one grid."""
         shapes = {"labels": self.labels.shape}
-        shapes |= {n: a.shape[-3:] for n in ("image", "maps", "tissues") if (a := getattr(self, n)) is not None}
+        shapes |= {n: a.shape[-3:] for n in ("image", "maps", "ids") if (a := getattr(self, n)) is not None}
         if len(set(shapes.values())) > 1:
             raise GridMismatchError(
                 f"{self.name}: arrays differ in shape\n  " + "\n  ".join(f"{n}  {s}" for n, s in shapes.items())
@@ -61,12 +63,15 @@ class Reading:
     Attributes:
         name: Of this way; another way must have another name, for files are kept under it.
         classes: Ids to classes, `IGNORED` where nothing is known; None: ids are classes.
-        maps: Ids on the working grid and its spacing (mm) to numbers to learn, (m, i, j, k); None: no maps.
+        maps: Ids on the working grid and its spacing (mm) to numbers to learn, (m, i, j, k); None: no such maps.
+        points: Likewise to the places that go with ids, in voxels, where maps are made of every patch from those
+            (`Drawing`); the ids are kept then.
     """
 
     name: str = "classes"
     classes: Callable[[AnyArray], AnyArray] | None = None
     maps: Callable[[AnyArray, np.ndarray], AnyArray] | None = None
+    points: Callable[[AnyArray, np.ndarray], Mapping[int, AnyArray]] | None = None
 
 
 def prepare(
@@ -92,11 +97,13 @@ def prepare(
             f"  classes are 0 to {plan.classes - 1}, and {IGNORED} where nothing is known"
         )
     maps = None if reading.maps is None else np.asarray(reading.maps(ids, frame.spacing), np.float16)
-    if (0 if maps is None else len(maps)) != plan.maps:
+    if reading.points is None and (0 if maps is None else len(maps)) != plan.maps:
         raise InputError(f"{name}: {0 if maps is None else len(maps)} maps; the plan has {plan.maps}")
     image = plan.normalisation(frame.bring(volume)).astype(np.float16)
     i, j, k = (float(s) for s in frame.spacing)
-    return Sample(name, classes.astype(np.uint8), image, maps, annotated, spacing=(i, j, k))
+    points = {} if reading.points is None else dict(reading.points(ids, frame.spacing))
+    kept = None if reading.points is None else ids.astype(np.uint8)
+    return Sample(name, classes.astype(np.uint8), image, maps, annotated, kept, points, (i, j, k))
 
 
 def prepared(
@@ -124,19 +131,27 @@ def prepared(
     folder, content = cache
     decides = f"{_VERSION} {content} {plan.spacing} {plan.normalisation} {plan.classes} {plan.maps} {reading.name}"
     stem = f"{name}_{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
-    files = {part: folder / f"{stem}.{part}.npy" for part in ("image", "maps", "spacing", "labels")}
+    files = {part: folder / f"{stem}.{part}.npy" for part in ("image", "maps", "ids", "points", "spacing", "labels")}
     if not files["labels"].is_file():  # written last
         volume, labels = load()
         made = prepare(name, volume, labels, plan, reading, annotated)
         _make(folder)
         for part, path in files.items():
-            array = getattr(made, part)
+            array = _rows(made.points) if part == "points" else getattr(made, part)
             if array is not None:
                 with atomic(path) as temporary, temporary.open("wb") as file:
                     np.save(file, np.asarray(array))
     arrays = {part: np.load(path, mmap_mode="r") for part, path in files.items() if path.is_file()}
     i, j, k = (float(s) for s in arrays["spacing"])
-    return Sample(name, arrays["labels"], arrays["image"], arrays.get("maps"), annotated, spacing=(i, j, k))
+    points = {int(row[0]): np.array(row[1:]) for row in arrays["points"]}
+    return Sample(
+        name, arrays["labels"], arrays["image"], arrays.get("maps"), annotated, arrays.get("ids"), points, (i, j, k)
+    )
+
+
+def _rows(points: Mapping[int, AnyArray]) -> AnyArray:
+    """One point a row: its id and where it is."""
+    return np.array([[label, *point] for label, point in points.items()], np.float64).reshape(-1, 4)
 
 
 def _make(folder: Path) -> None:

@@ -118,9 +118,9 @@ class Objective:
 
     @staticmethod
     def _maps(found: Tensor, maps: Tensor, labels: Tensor) -> Tensor:
-        counted = known(labels)[:, None]
-        difference = smooth_l1_loss(found, maps, reduction="none") * counted
-        return difference.sum() / (counted.sum() * maps.shape[1]).clamp(min=1)
+        counted = known(labels)[:, None] * maps.isfinite()
+        difference = smooth_l1_loss(found, maps.nan_to_num(), reduction="none") * counted
+        return difference.sum() / counted.sum().clamp(min=1)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def load_segmenter(paths: Sequence[Path], mirror: bool = False) -> Segmenter:
 
     Raises:
         FileReadError: There is none, or it is damaged.
-        InputError: It is of another task, or the runs had different plans.
+        InputError: It is of another task, the runs had different plans, or maps would have to be mirrored.
     """
     cards = [read_card(path) for path in paths]
     for path, card in zip(paths, cards, strict=True):
@@ -173,6 +173,8 @@ def load_segmenter(paths: Sequence[Path], mirror: bool = False) -> Segmenter:
             raise InputError(
                 f"networks of different plans cannot be averaged\n  {paths[0]}  {plans[0]}\n  {path}  {plan}"
             )
+    if mirror and plans[0].maps:
+        raise InputError("images cannot be mirrored for a network that gives maps: what those hold may point somewhere")
     models = []
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for path, card, plan in zip(paths, cards, plans, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,11 @@ from voxbench.tasks.segmentation.plan import Plan
 from voxbench.types import AnyArray
 
 _CENTRES = 5_000
-Render = Callable[[AnyArray, np.random.Generator], AnyArray]
-"""Labels of a patch to an image of it, float32."""
+Render = Callable[[AnyArray, tuple[float, float, float], np.random.Generator], AnyArray]
+"""Label ids of a patch and its spacing (mm) to an image of it, float32."""
+Draw = Callable[[AnyArray, dict[int, AnyArray], tuple[float, float, float]], AnyArray]
+"""Label ids of a patch, the points that go with them (in voxels of it) and its spacing to maps (m, i, j, k), NaN where
+there is nothing to learn."""
 Parts = tuple[AnyArray, AnyArray, AnyArray]
 """Image (1, i, j, k), labels (i, j, k) and maps (m, i, j, k)."""
 
@@ -31,6 +34,7 @@ class Drawing:
         seed: Decides all draws.
         render: Makes images from labels; None: there are only real ones.
         rendered: Share of patches that show a made image; all of those of a case without one.
+        maps: Makes maps of a patch when it has been turned and mirrored; None: there are those of the case, if any.
     """
 
     foreground: float = 0.7
@@ -38,6 +42,7 @@ class Drawing:
     seed: int = 0
     render: Render | None = None
     rendered: float = 0.0
+    maps: Draw | None = None
 
 
 class SegmentationPatches:
@@ -92,14 +97,19 @@ class SegmentationPatches:
         low = _low(sample.labels.shape, patch, centres if rng.random() < self.drawing.foreground else {}, rng)
         low = low - (region - patch) // 2
         image, labels, maps = self._cut(sample, low, region, rng)
+        ids = _box(sample.ids, low, region, 0) if sample.ids is not None and self.drawing.maps is not None else None
         if matrix is not None:
             shape = self.plan.patch
             image, labels = turned(image, matrix, shape, False), turned(labels, matrix, shape, True)
             maps = np.stack([turned(m, matrix, shape, False) for m in maps]) if len(maps) else np.zeros((0, *shape))
+            ids = None if ids is None else turned(ids, matrix, shape, True)
         axes = tuple(axis for axis in self.plan.mirror if rng.random() < augmentation.mirror)
         image, labels = np.flip(image, axes), np.flip(labels, axes)
         image = varied(np.ascontiguousarray(image), augmentation, rng)
         maps = np.flip(maps, tuple(axis + 1 for axis in axes))
+        if ids is not None and self.drawing.maps is not None:
+            points = _moved(sample.points, (low, region, patch), np.eye(3) if matrix is None else matrix, axes)
+            maps = self.drawing.maps(np.ascontiguousarray(np.flip(ids, axes)), points, sample.spacing)
         return image[None], np.ascontiguousarray(labels), np.ascontiguousarray(maps, np.float32)
 
     def _cut(self, sample: Sample, low: AnyArray, region: AnyArray, rng: np.random.Generator) -> Parts:
@@ -108,8 +118,8 @@ class SegmentationPatches:
         made = self.drawing.render is not None and (sample.image is None or rng.random() < self.drawing.rendered)
         if made:
             assert self.drawing.render is not None
-            tissues = sample.labels if sample.tissues is None else sample.tissues
-            image = self.drawing.render(_box(tissues, low, region, None), rng)
+            ids = sample.labels if sample.ids is None else sample.ids
+            image = self.drawing.render(_box(ids, low, region, None), sample.spacing, rng)
         else:
             assert sample.image is not None
             image = _box(sample.image, low, region, None)
@@ -127,6 +137,28 @@ def _box(array: AnyArray, low: AnyArray, size: AnyArray, outside: int | None) ->
     if not any(before or after for before, after in pads):
         return inside
     return np.pad(inside, pads, "edge") if outside is None else np.pad(inside, pads, constant_values=outside)
+
+
+def _moved(
+    points: Mapping[int, AnyArray], box: tuple[AnyArray, AnyArray, AnyArray], matrix: AnyArray, axes: tuple[int, ...]
+) -> dict[int, AnyArray]:
+    """Where points of the case lie in a patch.
+
+    Args:
+        points: In voxels of the case.
+        box: Where the region begins that was cut out, its edges, and those of the patch.
+        matrix: From voxels of the patch to those of the region, about the middle of both.
+        axes: Along which the patch was mirrored then.
+    """
+    low, region, patch = box
+    back = np.linalg.inv(matrix)
+    found = {}
+    for label, point in points.items():
+        place = back @ (point - low - (region - 1) / 2) + (patch - 1) / 2
+        for axis in axes:
+            place[axis] = patch[axis] - 1 - place[axis]
+        found[label] = place
+    return found
 
 
 def _low(shape: tuple[int, ...], patch: AnyArray, centres: dict[int, AnyArray], rng: np.random.Generator) -> AnyArray:
