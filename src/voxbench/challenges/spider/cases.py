@@ -1,4 +1,7 @@
-"""SPIDER's files: one label map a series, and what its numbers mean."""
+"""SPIDER's files: one label map a series, and what its numbers mean for the score.
+
+The numbers themselves are in ``geometry.spine_labels``, the data set's tables and images in ``dataset``.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ import numpy as np
 
 from voxbench.errors import FileReadError, GridMismatchError, InputError
 from voxbench.geometry import LabelMap, Volume
+from voxbench.geometry.spine_labels import CANAL
 from voxbench.io import read_labels, read_volume
 
 NAME = re.compile(r"^\d+_(t1|t2|t2_SPACE)$")
 Group = Literal["vertebrae", "discs", "canal"]
 GROUPS: tuple[Group, ...] = ("vertebrae", "discs", "canal")
-CANAL = 100
 
 
 def find_cases(references: Path) -> tuple[str, ...]:
