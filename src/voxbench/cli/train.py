@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
+from voxbench.cli.train_spider import spider
 from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ lumbarsr = App(
     name="lumbarsr", help="Train a super-resolution network on LumbarSR.", config=toml_settings(TrainingFile)
 )
 app.command(lumbarsr)
+app.command(spider)
 
 DEFAULTS = TrainingConfig()
 Many = Annotated[list[str] | None, Parameter(negative="")]

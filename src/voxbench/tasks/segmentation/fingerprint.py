@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from voxbench.errors import EmptyShapeError
-from voxbench.geometry import LabelMap, Volume
+from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.tasks.segmentation.frame import Frame
 from voxbench.tasks.segmentation.intensities import Modality, Normalisation
 
@@ -46,23 +46,33 @@ def fingerprint(cases: Iterable[tuple[Volume, LabelMap]], classes: int, modality
     Raises:
         EmptyShapeError: There is no case, or of CT none with a foreground.
     """
-    spacings, extents, values = [], [], []
+    grids, values = [], []
     rng = np.random.default_rng(0)
     for volume, labels in cases:
-        frame = Frame.of(volume.grid)
-        spacings.append(_triple(frame.spacing))
-        extents.append(_triple(frame.spacing * frame.ordered_shape))
+        grids.append(volume.grid)
         if modality == "ct":
             inside = volume.array[(labels.array > 0) & (labels.array != IGNORED)]
             values.append(rng.choice(inside, min(_SAMPLES, inside.size), replace=False).astype(np.float64))
-    if not spacings:
+    return of_grids(grids, _normalisation(values, modality), classes)
+
+
+def of_grids(grids: Sequence[Grid], normalisation: Normalisation, classes: int) -> Fingerprint:
+    """What a plan needs to know, where grey values need not be looked at (MR) or are known.
+
+    Raises:
+        EmptyShapeError: There is no case.
+    """
+    if not grids:
         raise EmptyShapeError("there is no case to plan from")
-    return Fingerprint(tuple(spacings), tuple(extents), _normalisation(values, modality), classes)
+    frames = [Frame.of(grid) for grid in grids]
+    spacings = tuple(_triple(frame.spacing) for frame in frames)
+    extents = tuple(_triple(frame.spacing * frame.ordered_shape) for frame in frames)
+    return Fingerprint(spacings, extents, normalisation, classes)
 
 
 def _normalisation(values: list[np.ndarray], modality: Modality) -> Normalisation:
-    if modality == "mr":
-        return Normalisation(modality="mr")
+    if modality == "mr" or not values:
+        return Normalisation(modality=modality)
     together = np.concatenate(values)
     if not together.size:
         raise EmptyShapeError("no case has any foreground; grey values of CT cannot be planned from it")
