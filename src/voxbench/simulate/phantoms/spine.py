@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from voxbench.geometry import Grid, LabelMap
+from voxbench.geometry import Affine, Grid, LabelMap
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import CANAL, DISC, PARTIAL
 from voxbench.simulate.phantoms.spine_shape import (
@@ -22,6 +22,7 @@ from voxbench.simulate.phantoms.spine_shape import (
     spine_shape,
 )
 from voxbench.simulate.phantoms.spine_surroundings import Column, column_of, surroundings
+from voxbench.types import Vector3
 
 AIR, MARROW, CORTEX, NUCLEUS, ANNULUS, FLUID, CORD, FAT, MUSCLE, VESSEL, BOWEL = range(11)
 TISSUE_NAMES: Mapping[int, str] = MappingProxyType(
@@ -55,7 +56,7 @@ class SpinePhantom:
         labels: SPIDER's numbers, uint8; the sacrum is background.
         tissues: Which of ``TISSUE_NAMES`` each voxel is, uint8.
         truth: What is known of the vertebrae that are in the field of view, from below.
-        shape: Where everything stands, about the grid's centre.
+        shape: Where everything stands, L3 at the origin.
     """
 
     labels: LabelMap
@@ -65,9 +66,14 @@ class SpinePhantom:
 
 
 def spine_phantom(
-    grid: Grid, seed: int = 0, anatomy: SpineAnatomy = SpineAnatomy(), *, mark_partial: bool = True
+    grid: Grid,
+    seed: int = 0,
+    anatomy: SpineAnatomy = SpineAnatomy(),
+    *,
+    middle: Vector3 | None = None,
+    mark_partial: bool = True,
 ) -> SpinePhantom:
-    """A spine whose third vertebra (L3) stands in the middle of a grid.
+    """A spine drawn on a grid.
 
     Built in the world (x to the right, y to the front, z up), so the grid may have any spacing and orientation, and one
     seed is one person on all of them. Where the grid ends, the spine is cut; numbers count from the
@@ -77,12 +83,15 @@ def spine_phantom(
         grid: Where it is drawn; 300 mm up and down show about eight vertebrae.
         seed: Which person.
         anatomy: How people vary.
+        middle: Where the third vertebra (L3) stands, world, mm; by default in the middle of the grid.
         mark_partial: Give a vertebra that the grid cuts above or below its number plus 100.
     """
     shape = spine_shape(seed, anatomy)
-    canvas = _Canvas.of(grid)
+    place = grid.centre if middle is None else middle
+    about = Grid(grid.shape, Affine.from_parts(grid.world_from_voxel.linear, grid.origin - place))
+    canvas = _Canvas.of(about)
     column = column_of(shape)
-    canvas.tissues[...] = surroundings(grid, column, np.random.default_rng([seed, 0xF1E5]))
+    canvas.tissues[...] = surroundings(about, column, np.random.default_rng([seed, 0xF1E5]))
     canvas.draw_canal(column)
     for body in shape.sacrum:
         canvas.draw_body(body, column)
@@ -148,14 +157,14 @@ class _Canvas:
     def window(self, body: Body, low: np.ndarray, high: np.ndarray) -> tuple[tuple[slice, ...], Planes] | None:
         """The voxels of a box in a body's own frame, and their coordinates there; None if it lies outside."""
         ends = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
-        world = self.grid.centre + body.centre + ends @ body.axes.T
+        world = body.centre + ends @ body.axes.T
         voxels = self.grid.voxel_from_world(world)
         start = np.maximum(np.floor(voxels.min(axis=0)).astype(int), 0)
         stop = np.minimum(np.ceil(voxels.max(axis=0)).astype(int) + 1, self.grid.shape)
         if (start >= stop).any():
             return None
         matrix = body.axes.T @ self.grid.world_from_voxel.linear
-        first = body.axes.T @ (self.grid.origin - self.grid.centre - body.centre)
+        first = body.axes.T @ (self.grid.origin - body.centre)
         i, j, k = (np.arange(a, b) for a, b in zip(start, stop, strict=True))
         coordinates = tuple(
             (first[n] + matrix[n, 0] * i[:, None, None] + matrix[n, 1] * j[:, None] + matrix[n, 2] * k).astype(
@@ -227,7 +236,7 @@ class _Canvas:
 
     def _coordinates(self, body: Body, part: tuple[slice, ...]) -> Planes:
         matrix = body.axes.T @ self.grid.world_from_voxel.linear
-        first = body.axes.T @ (self.grid.origin - self.grid.centre - body.centre)
+        first = body.axes.T @ (self.grid.origin - body.centre)
         i, j, k = (np.arange(one.start, one.stop) for one in part)
         found = [
             (first[n] + matrix[n, 0] * i[:, None, None] + matrix[n, 1] * j[:, None] + matrix[n, 2] * k).astype(

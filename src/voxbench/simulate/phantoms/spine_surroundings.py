@@ -18,7 +18,7 @@ _AIR, _CORTEX, _FAT, _MUSCLE, _VESSEL, _BOWEL = 0, 2, 7, 8, 9, 10
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """The course of bodies and canal as functions of height (mm above the grid's centre).
+    """The course of bodies and canal as functions of height (mm above L3).
 
     Attributes:
         bodies: (x, y) of the middle of the bodies.
@@ -38,12 +38,12 @@ class Column:
 
     def canal(self, grid: Grid) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]:
         """Of every voxel: how far out it lies (below 1 is inside), mm across and to the front of the middle, height."""
-        x, y, z = centred(grid, tuple(slice(0, n) for n in grid.shape))
+        x, y, z = places(grid, tuple(slice(0, n) for n in grid.shape))
         return self._canal(x, y, z)
 
     def canal_of(self, grid: Grid, part: tuple[slice, ...]) -> np.ndarray:
         """The first of the same, of some voxels."""
-        return self._canal(*centred(grid, part))[0]
+        return self._canal(*places(grid, part))[0]
 
     def _canal(
         self, x: np.ndarray, y: np.ndarray, z: np.ndarray
@@ -101,7 +101,7 @@ def column_of(shape: SpineShape) -> Column:
 
 def surroundings(grid: Grid, column: Column, rng: np.random.Generator) -> np.ndarray:
     """What everything but the spine is made of, as if the spine were not there; uint8."""
-    x, y, z = centred(grid, tuple(slice(0, n) for n in grid.shape))
+    x, y, z = places(grid, tuple(slice(0, n) for n in grid.shape))
     middle = column.bodies(z)
     x, y = (x - middle[..., 0]).astype(np.float32), (y - middle[..., 1]).astype(np.float32)
     wobble = smooth_noise(grid, rng, 14.0)
@@ -125,9 +125,9 @@ def surroundings(grid: Grid, column: Column, rng: np.random.Generator) -> np.nda
     return found
 
 
-def centred(grid: Grid, part: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """World coordinates of some voxels from the grid's centre, mm, float32."""
-    matrix, first = grid.world_from_voxel.linear, grid.origin - grid.centre
+def places(grid: Grid, part: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World coordinates of some voxels, mm, float32."""
+    matrix, first = grid.world_from_voxel.linear, grid.origin
     i, j, k = (np.arange(one.start, one.stop) for one in part)
     found = [
         (first[n] + matrix[n, 0] * i[:, None, None] + matrix[n, 1] * j[:, None] + matrix[n, 2] * k).astype(np.float32)

@@ -24,6 +24,8 @@ from voxbench.types import PlanarVoxelVectors
 
 CELL_MM = 2.0
 """Votes are counted in cells of this size."""
+APART_MM = 7.0
+"""A disc's centre nearer to that of a vertebra is a part of the vertebra taken for a disc."""
 MARGIN_MM = 24.0
 """Votes may lie this far outside of the image (a vertebra of which only the arch is seen)."""
 
@@ -36,6 +38,7 @@ class CentresConfig(Config):
     disc_gap_mm: float = Field(default=12.0, gt=0, description="Centres of two discs are no nearer.")
     least_vertebra: float = Field(default=300.0, ge=0, description="Smallest volume of a vertebra.")
     least_disc: float = Field(default=100.0, ge=0, description="Smallest volume of a disc.")
+    least_disc_share: float = Field(default=0.07, ge=0, lt=1, description="Smallest disc, of the largest one.")
     trust_mm: float = Field(default=9.0, gt=0, description="A vote farther from every centre is not counted.")
     beside_mm: float = Field(default=45.0, gt=0, description="A centre farther from the spine's curve is dropped.")
     fragment: float = Field(default=0.0, ge=0, description="Pieces of a structure smaller than this are left out.")
@@ -86,10 +89,12 @@ def instances(
     classes = probabilities.argmax(axis=0).astype(np.uint8)
     vertebrae = _heaps("vertebra", classes == VERTEBRA_CLASS, offsets, grid, settings)
     discs = _heaps("disc", classes == DISC_CLASS, offsets, grid, settings)
+    apart, _ = _nearest(discs.seeds, vertebrae.seeds)
+    discs = replace(discs, seeds=discs.seeds[apart > APART_MM])
     vertebrae, discs = _along_the_curve(vertebrae, discs, grid, settings)
     heights = _heights(np.concatenate([vertebrae.seeds, discs.seeds]), grid)
-    kinds = (one.kind for one in (vertebrae, discs) for _ in one.seeds)
-    numbers = numbered([Standing(kind, float(height)) for kind, height in zip(kinds, heights, strict=True)])
+    seeds = [one for one in (vertebrae, discs) for _ in one.seeds]
+    numbers = numbered([Standing(one.kind, float(height)) for one, height in zip(seeds, heights, strict=True)])
     out = np.zeros(grid.shape, np.uint8)
     for one, some in ((vertebrae, numbers[: len(vertebrae.seeds)]), (discs, numbers[len(vertebrae.seeds) :])):
         _paint(out, one, np.array([0, *some], np.uint8), grid, settings)
@@ -120,7 +125,8 @@ def _heaps(
         near = away <= settings.trust_mm
         counts = np.bincount(nearest[near], minlength=len(seeds))[: len(seeds)]
         sums = [np.bincount(nearest[near], votes[near, a], minlength=len(seeds))[: len(seeds)] for a in range(3)]
-        keep = counts * grid.voxel_volume >= max(least, 1e-9)
+        share = settings.least_disc_share if kind == "disc" else 0.0
+        keep = counts * grid.voxel_volume >= max(least, share * counts.max(initial=0) * grid.voxel_volume, 1e-9)
         seeds = (np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])[keep]
     return _Heaps(kind, index, votes, seeds)
 
