@@ -174,6 +174,12 @@ def test_lessons_that_make_no_sense_are_refused(samples, small_plan):
         segmentation_lesson(Course(cases, (Sample("bare", cases[0].labels),), small_plan()))
 
 
+def test_unknown_is_one_label_everywhere():
+    from voxbench.tasks import segmentation
+
+    assert segmentation.IGNORED == IGNORED
+
+
 def test_the_network_of_a_plan_is_that_of_its_cost(small_plan):
     plan = small_plan(classes=5, maps=2)
     assert sum(p.numel() for p in network(plan).parameters()) == plan.cost.parameters
