@@ -137,7 +137,9 @@ def _put_numbers(out: np.ndarray, working: LabelMap, frame: Frame) -> None:
         out[here] = 0
         if not here.any() or not (kinds == kind).any():
             continue
-        away, index = distance_transform_edt(kinds != kind, sampling=frame.spacing, return_indices=True)
+        found = distance_transform_edt(kinds != kind, sampling=frame.spacing, return_indices=True)
+        assert found is not None  # it is asked to return both
+        away, index = found
         spread = np.where(away <= reach, working.array[tuple(index)], 0).astype(np.uint8)
         for row, of in enumerate(nearest[0]):  # a plane at a time, so that nothing of the image's size is made
             plane = here[row]
