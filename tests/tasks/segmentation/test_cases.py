@@ -48,14 +48,29 @@ def test_a_case_is_made_once(tmp_path, small_plan):
     first = prepared("a", load, plan, (tmp_path / "cache", "hash"), Reading())
     again = prepared("a", load, plan, (tmp_path / "cache", "hash"), Reading())
     assert len(calls) == 1
-    assert isinstance(again.image, np.memmap)
-    assert (again.image == first.image).all()
-    assert (again.labels == prepare("a", *case(), plan, Reading()).labels).all()
+    straight = prepare("a", *case(), plan, Reading())
+    for made in (first, again):
+        assert np.array_equal(np.asarray(made.image), straight.image)
+        assert np.array_equal(np.asarray(made.labels), straight.labels)
+        assert (made.image[2:4, :, 5:] == straight.image[2:4, :, 5:]).all()
+        assert made.spacing == straight.spacing
     prepared("a", load, plan, (tmp_path / "cache", "other"), Reading())
     prepared("a", load, small_plan(spacing=(2, 2, 2)), (tmp_path / "cache", "hash"), Reading())
     assert len(calls) == 3
     prepared("a", load, small_plan(patch=(8, 8, 8)), (tmp_path / "cache", "hash"), Reading())
     assert len(calls) == 3
+
+
+def test_more_cases_than_files_may_be_open(tmp_path, small_plan):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    prepared("a", case, small_plan(), (tmp_path, "x"), Reading())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limits[1]))
+    try:
+        many = [prepared("a", case, small_plan(), (tmp_path, "x"), Reading()) for _ in range(100)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (many[99].labels[:2] == many[0].labels[:2]).all()
 
 
 def test_ids_and_points_are_kept_for_maps_of_patches(tmp_path, small_plan):
@@ -67,7 +82,7 @@ def test_ids_and_points_are_kept_for_maps_of_patches(tmp_path, small_plan):
     plan = small_plan(spacing=(1.0, 1.0, 2.0), maps=3)
     for _ in range(2):
         made = prepared("a", lambda: case(203), plan, (tmp_path, "x"), reading)
-        assert set(np.unique(made.ids)) == {0, 203}
+        assert set(np.unique(np.asarray(made.ids))) == {0, 203}
         np.testing.assert_allclose(made.points[203], [5, 5, 4.5])
 
 

@@ -1,4 +1,4 @@
-"""Cases as a network learns from them: on the working grid, normalised, made once and memory-mapped."""
+"""Cases as a network learns from them: on the working grid, normalised, made once and kept on disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from voxbench.geometry import LabelMap, Volume, require_same_grid
 from voxbench.io import atomic
 from voxbench.tasks.segmentation.fingerprint import IGNORED
 from voxbench.tasks.segmentation.frame import Frame
+from voxbench.tasks.segmentation.mapped import Mapped
 from voxbench.tasks.segmentation.plan import Plan
 from voxbench.types import AnyArray
 
@@ -23,7 +24,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What one case gives to learn from; arrays may be memory-mapped.
+    """What one case gives to learn from; arrays may lie on disk (`Mapped`).
 
     Attributes:
         name: Its name.
@@ -38,11 +39,11 @@ class Sample:
     """
 
     name: str
-    labels: AnyArray
-    image: AnyArray | None = None
-    maps: AnyArray | None = None
+    labels: AnyArray | Mapped
+    image: AnyArray | Mapped | None = None
+    maps: AnyArray | Mapped | None = None
     annotated: tuple[bool, ...] | None = None
-    ids: AnyArray | None = None
+    ids: AnyArray | Mapped | None = None
     points: Mapping[int, AnyArray] = field(default_factory=dict)
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
@@ -114,7 +115,7 @@ def prepared(
     reading: Reading,
     annotated: tuple[bool, ...] | None = None,
 ) -> Sample:
-    """A case on the working grid, memory-mapped; made when it is not there yet.
+    """A case on the working grid, on disk; made when it is not there yet.
 
     Args:
         name: Of the case.
@@ -141,9 +142,9 @@ def prepared(
             if array is not None:
                 with atomic(path) as temporary, temporary.open("wb") as file:
                     np.save(file, np.asarray(array))
-    arrays = {part: np.load(path, mmap_mode="r") for part, path in files.items() if path.is_file()}
-    i, j, k = (float(s) for s in arrays["spacing"])
-    points = {int(row[0]): np.array(row[1:]) for row in arrays["points"]}
+    arrays = {part: Mapped(path) for part, path in files.items() if path.is_file()}
+    i, j, k = (float(s) for s in np.asarray(arrays["spacing"]))
+    points = {int(row[0]): row[1:] for row in np.asarray(arrays["points"])}
     return Sample(
         name, arrays["labels"], arrays["image"], arrays.get("maps"), annotated, arrays.get("ids"), points, (i, j, k)
     )

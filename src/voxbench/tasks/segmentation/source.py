@@ -11,6 +11,7 @@ from voxbench.errors import EmptyShapeError
 from voxbench.tasks.segmentation.augment import Augmentation, turned, turning, varied
 from voxbench.tasks.segmentation.cases import Sample
 from voxbench.tasks.segmentation.fingerprint import IGNORED
+from voxbench.tasks.segmentation.mapped import Mapped
 from voxbench.tasks.segmentation.plan import Plan
 from voxbench.types import AnyArray
 
@@ -123,12 +124,16 @@ class SegmentationPatches:
         else:
             assert sample.image is not None
             image = _box(sample.image, low, region, None)
-        maps = [] if sample.maps is None else [_box(part, low, region, None) for part in sample.maps]
+        maps = (
+            []
+            if sample.maps is None
+            else [_box(part, low, region, None) for part in (sample.maps[n] for n in range(len(sample.maps)))]
+        )
         stacked = np.stack(maps) if maps else np.zeros((0, *region), np.float32)
         return np.asarray(image, np.float32), labels, np.asarray(stacked, np.float32)
 
 
-def _box(array: AnyArray, low: AnyArray, size: AnyArray, outside: int | None) -> AnyArray:
+def _box(array: AnyArray | Mapped, low: AnyArray, size: AnyArray, outside: int | None) -> AnyArray:
     """A box that may reach beyond the array: filled with a value there, or with that of the border (None)."""
     high = low + size
     first, last = np.clip(low, 0, np.asarray(array.shape) - 1), np.clip(high, 1, array.shape)
@@ -172,7 +177,7 @@ def _low(shape: tuple[int, ...], patch: AnyArray, centres: dict[int, AnyArray], 
     return rng.integers(least, most + 1)
 
 
-def _centres(labels: AnyArray, seed: int) -> dict[int, AnyArray]:
+def _centres(labels: AnyArray | Mapped, seed: int) -> dict[int, AnyArray]:
     """Some voxels of each class, (n, 3)."""
     array = np.asarray(labels)
     flat = np.flatnonzero((array > 0) & (array != IGNORED))
