@@ -26,6 +26,7 @@ VERBS = {
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
     "morphometry": "Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.",
+    "spine": "Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "simulate": "Make a data set whose truth is known.",

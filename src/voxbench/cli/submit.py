@@ -54,3 +54,41 @@ def lumir25(
     assert out is not None
     packed = submission.pack(predictions, tasks, shape, out, fill_missing=fill_missing, force=force)
     console.print(f"{out}: {len(packed.fields)} fields, {len(packed.zeros)} filled with zeros", markup=False)
+
+
+@app.command(name="spider")
+def spider(
+    *,
+    predictions: Path,
+    images: Path,
+    out: Path,
+    force: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+) -> None:
+    """Check SPIDER label maps against their images and write them as the organisers take them: one .mha each.
+
+    Args:
+        predictions: Folder of label maps of the images' names (.mha, .nii.gz, .nrrd).
+        images: Folder of the images, or the data set's folder.
+        out: Folder for the label maps.
+        force: Replace what is there.
+    """
+    from rich.console import Console
+
+    from voxbench.challenges.spider.submission import image_files, require_predictions, submitted
+    from voxbench.cli.output import require_free_folder, result_folder
+    from voxbench.errors import InputError
+    from voxbench.io import write_labels
+
+    require_free_folder(out, force)
+    files = image_files(images)
+    found = require_predictions(files, predictions)
+    problems = []
+    with result_folder(out, [file.name for file in files], force) as folder:
+        for file in files:
+            try:
+                write_labels(folder / file.name, submitted(file, found[file.name]))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
+    Console(stderr=True, highlight=False).print(f"{out}: {len(files)} label maps, all as they should be", markup=False)
