@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import cyclopts
 
+from voxbench.cli.prepare_lnq2023 import lnq2023
 from voxbench.cli.prepare_lumbarsr import lumbarsr
 
 app = cyclopts.App(name="prepare", help="Bring scanners' files into a challenge's layout.")
 app.command(lumbarsr, name="lumbarsr")
+app.command(lnq2023, name="lnq2023")

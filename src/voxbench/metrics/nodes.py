@@ -159,7 +159,7 @@ def flat_axes(pixels: Flat, spacing: tuple[float, float]) -> FlatAxes:
     wide = np.ptp(rim @ _turned(along)) >= NARROW * min(spacing)
     smooth = _smooth_outline(pixels) * size if wide else ()
     if len(smooth):
-        smooth = _hull(smooth)
+        smooth = _hull(np.asarray(smooth))
         turned = _longest(smooth)
         if _agree(rim, along, smooth, turned, min(spacing)):
             along, outline = turned, smooth

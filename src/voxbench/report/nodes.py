@@ -1,9 +1,9 @@
-"""The picture of a node: the axial slice it is largest in, its outline, and both axes as a radiologist draws them."""
+"""Pictures of nodes: each in the axial slice it is largest in, with its axes as a radiologist draws them; all of a case."""
 
 from __future__ import annotations
 
 import io as streams
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ from voxbench.geometry import Grid, Volume
 from voxbench.geometry.grid import world_axis_of_voxel_axis
 from voxbench.io import atomic
 from voxbench.metrics.node_list import ListedNode, NodeList
-from voxbench.report.registration import DOTS_PER_INCH, INK, PAPER
+from voxbench.report.planes import PLANES, Box, cut
+from voxbench.report.registration import DOTS_PER_INCH, INK, PAPER, frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONG, SHORT = "#ffd166", "#4cc9f0"
+LONG, SHORT, NODES = "#ffd166", "#4cc9f0", "#ff5d3b"
 PANEL_INCHES = 5.0
 MARGIN_MM = 25.0
 SMALLEST_MM = 80.0
@@ -150,3 +151,51 @@ def _titled(axes: Axes, listed: ListedNode) -> None:
     figure.text(0.02, 0.985, head, color=INK, fontsize=10.5, va="top", parse_math=False)
     figure.text(0.02, 0.935, f"long axis {node.long_axis_mm:.1f} mm", color=LONG, fontsize=10, va="top")
     figure.text(0.36, 0.935, f"short axis {node.short_axis_mm:.1f} mm", color=SHORT, fontsize=10, va="top")
+
+
+def case_picture(path: Path, ct: Volume, found: NodeList, title: str) -> None:
+    """Write the preview of a case as a PNG: three planes through its largest node, all nodes outlined.
+
+    Args:
+        path: The PNG; written whole or not at all.
+        ct: In HU.
+        found: Its nodes, on the same grid; the planes cross in the middle if there are none.
+        title: Above the picture.
+
+    Raises:
+        EmptyShapeError: The CT is constant.
+        FileWriteError: The file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    box = Box.around(ct)
+    if found.nodes:
+        largest = max(found.nodes, key=lambda listed: listed.node.volume_mm3)
+        box = replace(box, cut=np.array(largest.node.centre))
+    inside = Volume((found.labels.array > 0).astype(np.float32), found.labels.grid)
+    sizes = [box.size(plane) for plane in PLANES]
+    wide, tall = sum(w for w, _ in sizes), max(h for _, h in sizes)
+    width = 12.0
+    height = width * tall / wide + 0.45
+    figure = Figure(figsize=(width, height), facecolor=PAPER, dpi=DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    left = 0.0
+    for plane, (across, down) in zip(PLANES, sizes, strict=True):
+        place = (left / wide + 0.002, 0.01, across / wide - 0.004, down / tall * (1 - 0.45 / height))
+        axes = figure.add_axes(place)
+        frame(axes, plane, box)
+        grid = box.grid(plane)
+        axes.imshow(cut(ct, grid), cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1], interpolation="bilinear")
+        nodes = np.nan_to_num(cut(inside, grid))
+        if nodes.max() > 0.5 > nodes.min() and min(nodes.shape) > 1:
+            axes.contour(nodes, [0.5], colors=[NODES], linewidths=1.0)
+        axes.text(0.02, 0.02, box.cut_text(plane), transform=axes.transAxes, color=INK, fontsize=8)
+        left += across
+    enlarged = sum(listed.node.enlarged() for listed in found.nodes)
+    said = f"{title}   {len(found.nodes)} nodes, {enlarged} with a short axis of 10 mm or more"
+    figure.text(0.005, 1 - 0.1 / height, said, color=INK, fontsize=11, va="top", parse_math=False)
+    picture = streams.BytesIO()
+    canvas.print_png(picture, metadata={"Software": "voxbench", "Title": path.stem})
+    with atomic(path) as temporary:
+        temporary.write_bytes(picture.getvalue())
