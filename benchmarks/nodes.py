@@ -111,8 +111,8 @@ def table(rows: list[dict], count: int) -> str:
             e = row[name]
             lines.append(
                 f"| {spacing} | {name} | {e['mean']:+.2f} | {e['rms']:.2f} | {e['lowest']:+.2f} | "
-                f"{e['highest']:+.2f} | {e['beyond_a_pixel']} of {row['ellipsoids']} | {e['rms_mm_from_the_largest_section']:.2f} | "
-                f"{row['cpu_ms']:.1f} |"
+                f"{e['highest']:+.2f} | {e['beyond_a_pixel']} of {row['ellipsoids']} | "
+                f"{e['rms_mm_from_the_largest_section']:.2f} | {row['cpu_ms']:.1f} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Pictures of nodes: each in the axial slice it is largest in, with its axes as a radiologist draws them; all of a case."""
+"""Pictures of nodes: each in the slice it is largest in with its axes as a radiologist draws them; all of a case."""
 
 from __future__ import annotations
 

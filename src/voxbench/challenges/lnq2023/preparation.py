@@ -97,16 +97,16 @@ def _labels(path: Path, image: Volume) -> tuple[LabelMap, list[str]]:
     ids = labels.ids
     if any(label not in (0, 1) for label in ids):
         said.append(f"labels {', '.join(map(str, ids[:5]))}{' ...' if len(ids) > 5 else ''} made 1 where above 0")
-    before = int(np.count_nonzero(nodes))
-    found = LabelMap(nodes.astype(np.uint8), labels.grid)
-    if not labels.grid.same_as(image.grid):
-        found = resample(found, image.grid)
-        lost = before * labels.grid.voxel_volume - np.count_nonzero(found.array) * image.grid.voxel_volume
-        said.append(
-            f"labels {_extent(labels)} brought onto the CT's {_extent(image)} by position, "
-            f"{lost / 1000:+.3f} ml lost of {before * labels.grid.voxel_volume / 1000:.3f}"
-        )
-    if before and not found.array.any():
+    before = np.count_nonzero(nodes) * labels.grid.voxel_volume
+    if labels.grid.same_as(image.grid):
+        return LabelMap(nodes.astype(np.uint8), image.grid), said
+    found = resample(LabelMap(nodes.astype(np.uint8), labels.grid), image.grid)
+    after = np.count_nonzero(found.array) * image.grid.voxel_volume
+    said.append(
+        f"labels {_extent(labels)} brought onto the CT's {_extent(image)} by position: "
+        f"{before / 1000:.3f} ml before, {after / 1000:.3f} ml after"
+    )
+    if before and not after:
         raise InputError(
             f"{path}: no labelled voxel lies within the CT\n  labels  {labels.grid!r}\n  CT      {image.grid!r}"
         )

@@ -115,7 +115,11 @@ def text(found: dict[str, Any]) -> str:
     lines = ["# LNQ 2023, prepared"]
     for split, of in found.items():
         kinds = ", ".join(f"{count} {name}" for name, count in of["completeness"].items())
-        lines += ["", f"## {split}: {of['cases']} cases ({kinds}), {of['slices']} slices, {of['repaired']} repaired", ""]
+        lines += [
+            "",
+            f"## {split}: {of['cases']} cases ({kinds}), {of['slices']} slices, {of['repaired']} repaired",
+            "",
+        ]
         lines += ["| | spacing, mm | size |", "|---|---|---|"]
         for end in ENDS:
             spacing = ", ".join(f"{value:.2f}" for value in of["spacing_mm"][end])
