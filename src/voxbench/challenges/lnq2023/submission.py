@@ -107,7 +107,7 @@ def _mask(path: Path, grid: Grid, image: Path) -> tuple[np.ndarray, str]:
     if not fits(grid, labels.grid, nifti):
         raise GridMismatchError(
             f"{path}: not on the CT's grid\n  CT          {grid!r}\n  prediction  {labels.grid!r}\n"
-            "  predict on the CT as it is, or bring the prediction back onto it: voxbench.resample(labels, onto=ct.grid)"
+            "  predict on the CT as it is, or bring it back first: voxbench.resample(labels, onto=ct.grid)"
         )
     mask = (labels.array > 0).astype(np.uint8)
     ids = labels.ids
