@@ -19,9 +19,9 @@ LUNG_ML = 300.0
 def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
     """Fat between the lungs, without anything that is labelled.
 
-    The lungs are the large airy parts that do not reach the edge of the axial slices. Between them lies, slice by slice,
-    what their convex hull holds besides them; voxels near bone are left out, so that the back and the chest wall are not
-    taken for mediastinum.
+    The lungs are the large airy parts that do not reach the edge of the axial slices. Between them lies, slice by
+    slice, what their convex hull holds besides them; voxels near bone are left out, so that the back and the chest wall
+    are not taken for mediastinum.
 
     Args:
         ct: HU; any orientation.

@@ -2,7 +2,7 @@
 
 Nothing is traced from a person. The world's origin is the carina, x grows to the patient's right, y to the front, z up.
 Tubes run along smooth curves through hand-placed points; solids are given by the depth below their surface, so that
-each voxel knows its share in every tissue. Shoulders, breasts, muscles one by one and the abdomen's organs are left out.
+each voxel knows its share in every tissue. Shoulders, breasts, single muscles and the abdomen's organs are left out.
 """
 
 from __future__ import annotations
@@ -221,7 +221,9 @@ def _abdomen(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
 
 def _ellipsoid(centre: tuple[float, float, float], semi: np.ndarray) -> Depth:
     def depth(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
-        radius = np.sqrt(((x - centre[0]) / semi[0]) ** 2 + ((y - centre[1]) / semi[1]) ** 2 + ((z - centre[2]) / semi[2]) ** 2)
+        radius = np.sqrt(
+            ((x - centre[0]) / semi[0]) ** 2 + ((y - centre[1]) / semi[1]) ** 2 + ((z - centre[2]) / semi[2]) ** 2
+        )
         return float(semi.min()) * (1 - radius)
 
     return depth
