@@ -31,6 +31,7 @@ VERBS = {
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
+    "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",
     "demo": "Register a real head to the MNI152 brain and write a report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""

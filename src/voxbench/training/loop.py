@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from voxbench.errors import UsageError
 from voxbench.models.losses import Name
 from voxbench.training.checkpoint import Critic, State, load, save
 from voxbench.training.config import TrainingConfig
 from voxbench.training.optimise import learning_rate, optimiser
 from voxbench.training.processes import cpu
 from voxbench.training.record import Log, draw_curves
-from voxbench.training.update import Means, Source, pretrained_steps, shares, update
+from voxbench.training.update import Means, Objective, Source, pretrained_steps, shares, update
 from voxbench.training.weights import save_weights
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -45,6 +46,7 @@ class Lesson:
         loss: What is made small where the settings name nothing else.
         critic: Makes a discriminator, against which it is learned; the last weights are kept then, not those of the
             best score, since such scores prefer blur.
+        objective: What is made small, where that is more than the loss of an output; then there is no critic.
     """
 
     build: Callable[[], nn.Module]
@@ -54,6 +56,12 @@ class Lesson:
     card: dict[str, Any] = field(default_factory=dict)
     loss: Name = "charbonnier"
     critic: Callable[[], nn.Module] | None = None
+    objective: Objective | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a critic beside an objective."""
+        if self.critic is not None and self.objective is not None:
+            raise UsageError("a lesson has an objective of its own or a critic, not both")
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,15 @@ def train(
     Raises:
         FileReadError: The folder holds a run of other settings, data or network.
         NotFiniteError: The loss is no longer a number.
-        UsageError: A batch cannot be shared out among the processes.
+        UsageError: A batch cannot be shared out among the processes, or a loss is asked for where the method has its
+            own.
         MissingToolError: TensorBoard is wanted and not installed.
     """
     from accelerate import Accelerator
 
     start = time.perf_counter()
     accelerator = Accelerator(cpu=cpu())
-    shares(accelerator, config)  # refuse before anything is made
+    _require_sense(lesson, config, accelerator)
     torch.use_deterministic_algorithms(True, warn_only=accelerator.device.type != "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     state = begin(lesson, config, accelerator.device)
@@ -122,6 +131,13 @@ def train(
     return Trained(state.average, state.step, state.best, time.perf_counter() - start)
 
 
+def _require_sense(lesson: Lesson, config: TrainingConfig, accelerator: Any) -> None:
+    """Refuse before anything is made."""
+    shares(accelerator, config)
+    if lesson.objective is not None and config.loss is not None:
+        raise UsageError(f"--loss {config.loss}: this method makes a loss of its own small; leave --loss out")
+
+
 def begin(lesson: Lesson, config: TrainingConfig, device: torch.device) -> State:
     """A training before its first update."""
     torch.manual_seed(config.seed)
@@ -144,7 +160,7 @@ def estimate(lesson: Lesson, config: TrainingConfig, trials: int = 3) -> str:
     rows, _ = shares(accelerator, config)[0]
     shape = tuple(lesson.source.batch(0, rows)[0].shape)
     ours = _Alone(accelerator.device, accelerator.num_processes, accelerator.process_index)
-    alone = Means(ours, state.model, None, config.loss or lesson.loss)
+    alone = Means(ours, state.model, None, config.loss or lesson.loss, lesson.objective)
     seconds = _seconds(alone, state, lesson, config, range(trials))
     told, minutes = f"{seconds:.2f} s", config.steps * seconds / 60
     networks = [state.model]
@@ -198,7 +214,8 @@ def _device(accelerator: Any) -> str:
 
 def _means(lesson: Lesson, config: TrainingConfig, state: State, accelerator: Any) -> Means:
     critic = accelerator.prepare_model(state.critic.model) if state.critic is not None else None
-    return Means(accelerator, accelerator.prepare_model(state.model), critic, config.loss or lesson.loss)
+    model = accelerator.prepare_model(state.model)
+    return Means(accelerator, model, critic, config.loss or lesson.loss, lesson.objective)
 
 
 def _note(

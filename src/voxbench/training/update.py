@@ -27,8 +27,23 @@ from voxbench.training.optimise import average_in, learning_rate
 class Source(Protocol):
     """Where batches come from."""
 
-    def batch(self, step: int, rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, targets and weights of some patches of a step."""
+    def batch(self, step: int, rows: Any) -> tuple[np.ndarray, ...]:
+        """Some patches of a step: inputs, targets and weights, or whatever else the objective takes."""
+        ...
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What is made small, where that is more than a difference between an output and a target."""
+
+    def __call__(self, model: nn.Module, batch: tuple[Tensor, ...], done: float) -> dict[str, Tensor]:
+        """Losses by name, means over the patches; "loss" is made small, all are written down.
+
+        Args:
+            model: The network; several that learn together are its children.
+            batch: What the source gave, on the device.
+            done: Share of the updates made, 0 to 1, for what is ramped up.
+        """
         ...
 
 
@@ -41,12 +56,14 @@ class Means:
         model: The network, as it is called: wrapped where there are several processes.
         critic: The discriminator likewise.
         loss: What is made small.
+        objective: The same, where it is more than that.
     """
 
     accelerator: Any
     model: nn.Module
     critic: nn.Module | None
     loss: Name
+    objective: Objective | None = None
 
 
 def pretrained_steps(config: TrainingConfig) -> int:
@@ -58,8 +75,8 @@ def update(means: Means, state: State, source: Source, config: TrainingConfig) -
     """Update the weights once.
 
     Returns:
-        The mean loss over all processes; beside it, where they play a part, the adversarial loss and the
-        discriminator's.
+        The mean loss over all processes; beside it the objective's others, or, where they play a part, the
+        adversarial loss and the discriminator's.
 
     Raises:
         NotFiniteError: A loss is no longer a number.
@@ -68,27 +85,33 @@ def update(means: Means, state: State, source: Source, config: TrainingConfig) -
     _set_rate(state.optimiser, rate)
     state.model.train()
     against = means.critic is not None and state.step >= pretrained_steps(config)
-    totals = torch.zeros(3, device=means.accelerator.device)
+    totals: dict[str, Tensor] = {}
     pairs: list[tuple[Tensor, Tensor, float]] = []
     for rows, share in shares(means.accelerator, config):
         arrays = source.batch(state.step, rows)
-        inputs, targets, weights = (torch.from_numpy(a).to(means.accelerator.device) for a in arrays)
+        batch = tuple(torch.from_numpy(array).to(means.accelerator.device) for array in arrays)
         with _autocast(means, config):
-            found = means.model(inputs).float()
-            loss = LOSSES[means.loss](found, targets, weights) * share
-            totals[0] += loss.detach()
-            if against:
-                adversarial = _generator_loss(state, targets, found) * share
-                totals[1] += adversarial.detach()
-                loss = loss + config.gan.weight * adversarial
-                pairs.append((targets, found.detach(), share))
-        means.accelerator.backward(loss)
+            if means.objective is not None:
+                losses = means.objective(means.model, batch, state.step / config.steps)
+                loss = losses["loss"]
+            else:
+                inputs, targets, weights = batch
+                found = means.model(inputs).float()
+                losses = {"loss": LOSSES[means.loss](found, targets, weights)}
+                loss = losses["loss"]
+                if against:
+                    losses["adversarial"] = _generator_loss(state, targets, found)
+                    loss = loss + config.gan.weight * losses["adversarial"]
+                    pairs.append((targets, found.detach(), share))
+        means.accelerator.backward(loss * share)
+        for name, value in losses.items():
+            totals[name] = totals.get(name, 0) + value.detach().float() * share
     _step(state.model, state.optimiser, config)
     if against:
-        totals[2] += _update_critic(means, state, pairs, config)
+        totals["critic"] = _update_critic(means, state, pairs, config)
     state.step += 1
     average_in(state.average, state.model, config.average, state.step)
-    return _told(means, totals, against, state.step, config)
+    return _told(means, totals, state.step, config)
 
 
 def shares(accelerator: Any, config: TrainingConfig) -> list[tuple[Sequence[int], float]]:
@@ -145,12 +168,10 @@ def _update_critic(
     return total
 
 
-def _told(means: Means, totals: Tensor, against: bool, step: int, config: TrainingConfig) -> dict[str, float]:
+def _told(means: Means, totals: dict[str, Tensor], step: int, config: TrainingConfig) -> dict[str, float]:
     """The losses by name, checked."""
-    mean = means.accelerator.reduce(totals, reduction="mean").tolist()
-    losses: dict[str, float] = dict(zip(("loss", "adversarial", "critic"), mean, strict=True))
-    if not against:
-        losses = {"loss": losses["loss"]}
+    mean = means.accelerator.reduce(torch.stack(list(totals.values())), reduction="mean").tolist()
+    losses: dict[str, float] = dict(zip(totals, mean, strict=True))
     if not np.isfinite(list(losses.values())).all():
         raise NotFiniteError(
             f"the loss became {losses} at update {step}\n  try a smaller --learning-rate (now "
