@@ -16,7 +16,7 @@ from voxbench.types import Mask
 
 LAYER_MM = 1.0
 """Shares of voxels are counted at points at most about this far apart, at least two along each axis."""
-TRIES = 60
+TRIES = 30
 SHRINK = 0.85
 SMALLEST_MM = 3.0
 LARGEST_MM = 60.0
@@ -144,7 +144,7 @@ class _Field:
         gap = rng.random() >= variation.matted
         while diameters[-1] >= SMALLEST_MM * SHRINK:
             shape = _Shape.drawn(diameters, variation.lobulation, rng)
-            places = self._places(0.35 * float(diameters[-1]), rng)
+            places = self._places(0.25 * float(diameters[-1]), rng)
             for place in places:
                 found = self._inside(shape, place, gap)
                 if found is not None and found[2] >= variation.within:
@@ -153,8 +153,8 @@ class _Field:
             diameters = diameters * SHRINK
 
     def _places(self, depth: float, rng: np.random.Generator) -> np.ndarray:
-        """World points in fat, as deep as there is up to a depth, not in a node."""
-        free = np.flatnonzero((self.depth >= min(depth, 0.6 * float(self.depth.max()))) & (self.labels == 0))
+        """World points in fat, at least so deep below its surface, and not in a node; none if there is none."""
+        free = np.flatnonzero((self.depth >= depth) & (self.labels == 0))
         if not free.size:
             return np.empty((0, 3))
         chosen = np.stack(np.unravel_index(rng.choice(free, TRIES), self.grid.shape), -1)
