@@ -88,7 +88,8 @@ def test_where_there_is_no_room_nodes_shrink_or_are_left_out():
     grid = Grid.from_parts((30, 30, 6), (1.0, 1.0, 3.0))
     inside = np.zeros(grid.shape, bool)
     inside[10:18, 10:18, 2:5] = True
-    made = plant(Volume(np.full(grid.shape, -100, np.int16), grid), inside, np.random.default_rng(0))
+    few = NodeVariation(count=3)
+    made = plant(Volume(np.full(grid.shape, -100, np.int16), grid), inside, np.random.default_rng(0), few)
     assert all(node.diameters_mm[-1] < 9 for node in made.nodes)
     assert not made.labels.array[~inside].any()
 
@@ -102,21 +103,21 @@ def test_readers_draw_at_least_one_node_and_the_share_of_them_at_most_rounded_up
 
 def test_one_in_five_are_drawn_on_average_and_mostly_the_large_ones():
     rng = np.random.default_rng(0)
-    sizes = np.linspace(5, 30, 12)
+    sizes = np.linspace(5, 30, 12).tolist()
     drawn = [index_nodes(sizes, rng) for _ in range(2000)]
     assert np.mean([len(some) for some in drawn]) == pytest.approx(2.4, abs=0.05)
     often = np.bincount(np.concatenate(drawn), minlength=12)
     assert often[-1] > 0.4 * 2000 > often[:6].sum() > 0
     assert all(
-        some == (10, 11) or some == (9, 10, 11) for some in (index_nodes(sizes, rng, haste=0) for _ in range(50))
+        some == (10, 11) or some == (9, 10, 11) for some in (index_nodes(sizes, rng, haste=0.0) for _ in range(50))
     )
 
 
 def test_sizes_and_shares_that_cannot_be_are_refused():
     with pytest.raises(InputError, match=r"above 0; the smallest is -1"):
-        index_nodes([3, -1], np.random.default_rng(0))
+        index_nodes([3.0, -1.0], np.random.default_rng(0))
     with pytest.raises(InputError, match=r"between 0 and 1; got 1\.5"):
-        index_nodes([3, 1], np.random.default_rng(0), 1.5)
+        index_nodes([3.0, 1.0], np.random.default_rng(0), 1.5)
 
 
 @pytest.fixture

@@ -132,15 +132,15 @@ def _person(rng: np.random.Generator, anatomy: ThoraxAnatomy) -> _Person:
     ]
     heart = (1 + 0.08 * vary * np.clip(rng.standard_normal(), -2, 2)) * np.array([58.0, 47.0, 54.0])
     parts = [
-        _Part(_body(0), anatomy.fat_hu - 7, SKIN_FAT),
-        _Part(_body(14), anatomy.muscle_hu, MUSCLE),
-        _Part(_cavity(0), anatomy.fat_hu, FAT),
+        _Part(_body(0.0), anatomy.fat_hu - 7, SKIN_FAT),
+        _Part(_body(14.0), anatomy.muscle_hu, MUSCLE),
+        _Part(_cavity(0.0), anatomy.fat_hu, FAT),
         _Part(_lungs, lungs, LUNG),
         *(_Part(branch.depth, 45.0, LUNG) for branch in _branches(rng)),
-        _Part(_ellipsoid((-20, 22, -70), heart + 6), anatomy.fat_hu, FAT),
+        _Part(_ellipsoid((-20.0, 22.0, -70.0), heart + 6), anatomy.fat_hu, FAT),
         *(_Part(tube.wider(SLEEVE_MM), anatomy.fat_hu, FAT) for tissue, tube in tubes if tissue != AIRWAY),
         _Part(_abdomen, 70.0, ABDOMEN),
-        _Part(_ellipsoid((-20, 22, -70), heart), (artery + vein) / 2 - 15, HEART),
+        _Part(_ellipsoid((-20.0, 22.0, -70.0), heart), (artery + vein) / 2 - 15, HEART),
         *(_Part(tube.wider(2.0), levels[WALL], WALL) for tissue, tube in tubes if tissue == AIRWAY),
         *(_Part(tube.depth, levels[tissue], tissue) for tissue, tube in tubes),
         *(_Part(depth, hu, BONE) for depth, hu in _bones()),
@@ -210,13 +210,13 @@ def _cavity(within: float) -> Depth:
 
 def _lungs(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
     border = 9 + 34 * np.exp(-(((y - 4) / 42) ** 2))
-    return np.minimum(_cavity(3)(x, y, z), np.minimum(np.abs(x) - border, 118 - z + 0 * x))
+    return np.minimum(_cavity(3.0)(x, y, z), np.minimum(np.abs(x) - border, 118 - z + 0 * x))
 
 
 def _abdomen(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
     """Below the diaphragm's two domes."""
     dome = -112 + 28 * np.exp(-((x - 68) ** 2 + y**2) / 4200) + 20 * np.exp(-((x + 68) ** 2 + y**2) / 4200)
-    return np.minimum(dome - z, _cavity(1)(x, y, z))
+    return np.minimum(dome - z, _cavity(1.0)(x, y, z))
 
 
 def _ellipsoid(centre: tuple[float, float, float], semi: np.ndarray) -> Depth:
@@ -243,12 +243,12 @@ def _bones() -> list[tuple[Depth, float]]:
         return np.maximum(ring, np.minimum(spine, 8 - abs((z / 25 + 0.5) % 1 - 0.5) * 25 + 0 * x))
 
     def ribs(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
-        out = _cavity(0)(x, y, z) + 6
+        out = _cavity(0.0)(x, y, z) + 6
         along = ((z + 0.4 * (y + 80)) / 27 + 0.5) % 1 - 0.5
         return np.minimum(4 * (1 - np.hypot(out / 4, along * 27 / 7)), np.abs(x) - 18 + 40 * (y < 0))
 
     def sternum(x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
-        thick = 6 - np.abs(_cavity(0)(x, y, z) + 8)
+        thick = 6 - np.abs(_cavity(0.0)(x, y, z) + 8)
         return np.minimum(np.minimum(thick, 17 - np.abs(x)), np.minimum(y - 20, 70 - abs(z + 30)))
 
     return [(column, 480.0), (marrow, 190.0), (arch, 330.0), (ribs, 380.0), (sternum, 220.0)]
