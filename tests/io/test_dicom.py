@@ -216,19 +216,24 @@ def test_damaged_and_missing_dicom_is_named(tmp_path: Path, stored: np.ndarray) 
         read_volume(tmp_path / "none" / "x.dcm")
 
 
-def test_segmentation_objects_and_colour_are_refused(tmp_path: Path, stored: np.ndarray) -> None:
-    def seg(ds: FileDataset, _n: int) -> None:
-        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SegmentationStorage
-
+def test_colour_is_refused(tmp_path: Path, stored: np.ndarray) -> None:
     def colour(ds: FileDataset, _n: int) -> None:
         ds.SamplesPerPixel, ds.PhotometricInterpretation = 3, "RGB"
 
-    write_series(tmp_path / "seg", stored, seg)
-    with pytest.raises(FileReadError, match="DICOM segmentation object"):
-        read_volume(tmp_path / "seg")
     write_series(tmp_path / "rgb", stored, colour)
     with pytest.raises(FileReadError, match="colour"):
         read_volume(tmp_path / "rgb")
+
+
+def test_a_broken_segmentation_object_is_named(tmp_path: Path, stored: np.ndarray) -> None:
+    def seg(ds: FileDataset, _n: int) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+
+    write_series(tmp_path / "seg", stored, seg)
+    with pytest.raises(DimensionError, match="5 segmentation objects in one series"):
+        read_volume(tmp_path / "seg")
+    with pytest.raises(FileReadError, match="DICOM that cannot be read"):
+        read_volume(next((tmp_path / "seg").iterdir()))
 
 
 def test_an_enhanced_multiframe_image_is_placed_like_its_slices(tmp_path: Path, stored: np.ndarray) -> None:

@@ -25,6 +25,7 @@ VERBS = {
     "train": "Train a network on a challenge's data (needs voxbench[learn]).",
     "predict": "Run a method over all cases of a challenge.",
     "evaluate": "Score predictions as a challenge's organisers do.",
+    "nodes": "Measure lymph nodes: axes, volume, HU, which are enlarged.",
     "morphometry": "Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.",
     "spine": "Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.simulate_lnq2023 import lnq2023
 from voxbench.cli.simulate_lumbarsr import lumbarsr
 from voxbench.cli.simulate_spider import spider
 from voxbench.cli.simulate_ssrkd import ssrkd
 
 app = cyclopts.App(name="simulate", help="Make a data set whose truth is known.")
+app.command(lnq2023, name="lnq2023")
 app.command(lumbarsr, name="lumbarsr")
 app.command(spider, name="spider")
 app.command(ssrkd, name="ssrkd")

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.submit_lnq2023 import lnq2023
+
 app = cyclopts.App(name="submit", help="Pack predictions as a challenge wants them, or check what was packed.")
+app.command(lnq2023, name="lnq2023")
 
 
 @app.command(name="lumir25")

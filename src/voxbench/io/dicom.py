@@ -12,13 +12,13 @@ import numpy as np
 
 from voxbench.errors import DimensionError, FileReadError
 from voxbench.io.atomic import AnyPath, require_file
+from voxbench.io.dicom_segments import SEGMENTATIONS, in_file_order, read_segments
 from voxbench.io.raw import LPS_FROM_RAS, RawImage
 from voxbench.types import AnyArray
 
 STEP_TOLERANCE = 0.02
 """Relative to the slice spacing: headers round their positions."""
 SAME_PLACE_MM = 1e-3
-SEGMENTATIONS = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}
 HEADER_ONLY = (
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -36,6 +36,8 @@ def read_dicom(path: AnyPath) -> RawImage:
     i runs along the columns, j along the rows, k along the slices in the direction of the slice normal. Integers stay
     integers when the rescale slope and intercept are whole numbers; otherwise the values are float32.
 
+    A segmentation object is read as a label map that keeps the segments' numbers and names.
+
     Args:
         path: A folder that holds one series, or one file: then the series it belongs to, in its folder.
 
@@ -48,7 +50,7 @@ def read_dicom(path: AnyPath) -> RawImage:
     chosen, headers = _series(path)
     with _named_failures(path):
         if str(headers[0].get("SOPClassUID")) in SEGMENTATIONS:
-            raise FileReadError(f"{path}: a DICOM segmentation object; export it as .seg.nrrd or .nii.gz first")
+            return _segments(path, chosen)
         if _frames(headers[0]) > 1:
             return _multiframe(path, chosen)
     slices = []
@@ -65,6 +67,16 @@ def looks_like_dicom(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def read_header(path: Path, tags: Sequence[str]) -> Any:
+    """Some values of a file's header.
+
+    Raises:
+        FileReadError: The file is damaged.
+    """
+    with _named_failures(path):
+        return _read(path, tags)
 
 
 def _frames(header: Any) -> int:
@@ -107,7 +119,7 @@ def _series(path: Path) -> tuple[list[Path], list[Any]]:
     if not path.is_dir():
         if path not in images:
             raise FileReadError(f"{path}: not a DICOM image")
-        if _frames(images[path]) > 1:
+        if _frames(images[path]) > 1 or str(images[path].get("SOPClassUID")) in SEGMENTATIONS:
             return [path], [images[path]]
         wanted = images[path].get("SeriesInstanceUID")
         images = {f: h for f, h in images.items() if h.get("SeriesInstanceUID") == wanted}
@@ -255,9 +267,12 @@ def _multiframe(path: Path, files: list[Path]) -> RawImage:
         raise ValueError("colour images are not volumes of intensities")
     whole = array.astype(np.int64)
     array = whole.astype(_narrow(whole)) if np.array_equal(whole, array) else array.astype(np.float32)
-    array, lps = array.transpose(2, 1, 0), affine[:, [2, 1, 0, 3]]
-    if np.linalg.det(lps[:3, :3]) < 0:
-        lps[:3, 3] += lps[:3, 2] * (array.shape[2] - 1)
-        lps[:3, 2] *= -1
-        array = array[:, :, ::-1]
-    return RawImage(path, "DICOM multi-frame", np.ascontiguousarray(array), LPS_FROM_RAS @ lps)
+    array, matrix = in_file_order(array, affine)
+    return RawImage(path, "DICOM multi-frame", array, matrix)
+
+
+def _segments(path: Path, files: list[Path]) -> RawImage:
+    """A segmentation object; one file, whatever it holds."""
+    if len(files) > 1:
+        raise DimensionError(f"{path}: {len(files)} segmentation objects in one series; give one of the files alone")
+    return read_segments(files[0])

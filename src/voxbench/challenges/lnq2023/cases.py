@@ -70,7 +70,7 @@ def require_grid(reference: Grid, prediction: Grid, path: Path, case: str) -> No
     Raises:
         GridMismatchError: It does not; both grids are shown.
     """
-    if _fits(reference, prediction, path.name.endswith(".nii.gz")):
+    if fits(reference, prediction, path.name.endswith(".nii.gz")):
         return
     raise GridMismatchError(
         f"{case}: {path}: not on the reference's grid\n  reference   {reference!r}\n  prediction  {prediction!r}\n"
@@ -78,7 +78,8 @@ def require_grid(reference: Grid, prediction: Grid, path: Path, case: str) -> No
     )
 
 
-def _fits(reference: Grid, prediction: Grid, nifti: bool) -> bool:
+def fits(reference: Grid, prediction: Grid, nifti: bool) -> bool:
+    """Whether two grids are one by ITK's tolerance, or by that of NIfTI's headers."""
     if reference.shape != prediction.shape:
         return False
     if nifti:

@@ -1,0 +1,76 @@
+"""Where lymph nodes of a real chest CT may be planted: the fat between the lungs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voxbench.errors import EmptyShapeError
+from voxbench.geometry import LabelMap, Volume, require_same_grid
+from voxbench.geometry.grid import world_axis_of_voxel_axis
+from voxbench.types import Mask
+
+FAT_HU = (-150.0, -30.0)
+AIR_HU = -500.0
+BONE_HU = 250.0
+BONE_MM = 8.0
+LUNG_ML = 300.0
+
+
+def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
+    """Fat between the lungs, without anything that is labelled.
+
+    The lungs are the large airy parts that do not reach the edge of the axial slices. Between them lies, slice by
+    slice, what their convex hull holds besides them; voxels near bone are left out, so that the back and the chest wall
+    are not taken for mediastinum.
+
+    Args:
+        ct: HU; any orientation.
+        structures: Labelled organs, e.g. TotalSegmentator's, on the same grid; nodes lie in none of them.
+
+    Raises:
+        GridMismatchError: The structures lie on another grid.
+        EmptyShapeError: No lungs, or no fat between them.
+    """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
+    if structures is not None:
+        require_same_grid(ct.grid, structures.grid, ("CT", "structures"))
+    smooth = gaussian_filter(ct.array.astype(np.float32), 0.6 / ct.grid.spacing)
+    up = world_axis_of_voxel_axis(ct.grid.direction).index(2)
+    between = _between(_lungs(smooth, ct, up), up)
+    far = np.asarray(distance_transform_edt(smooth < BONE_HU, sampling=ct.grid.spacing)) > BONE_MM
+    fat = (smooth > FAT_HU[0]) & (smooth < FAT_HU[1]) & between & far
+    if structures is not None:
+        fat &= structures.array == 0
+    if not fat.any():
+        raise EmptyShapeError("no fat between the lungs: is this a chest CT in HU?")
+    return fat
+
+
+def _lungs(smooth: np.ndarray, ct: Volume, up: int) -> np.ndarray:
+    """Large airy parts within the body."""
+    import cc3d
+
+    air = smooth < AIR_HU
+    numbered = np.asarray(cc3d.connected_components(np.ascontiguousarray(air), connectivity=6))
+    sizes = np.bincount(numbered.ravel()) * ct.grid.voxel_volume / 1000
+    outside = {0}
+    for axis in {0, 1, 2} - {up}:
+        outside |= {int(n) for end in (0, -1) for n in np.unique(numbered.take(end, axis))}
+    chosen = [n for n in range(1, len(sizes)) if sizes[n] >= LUNG_ML and n not in outside]
+    if not chosen:
+        raise EmptyShapeError(f"no lungs: no airy part (below {AIR_HU:g} HU) of {LUNG_ML:g} ml inside the body")
+    return np.isin(numbered, chosen)
+
+
+def _between(lungs: np.ndarray, up: int) -> np.ndarray:
+    """Slice by slice the convex hull of the lungs without them."""
+    from skimage.morphology import convex_hull_image
+
+    out = np.zeros(lungs.shape, bool)
+    for k in range(lungs.shape[up]):
+        slice_ = np.take(lungs, k, axis=up)
+        if np.count_nonzero(slice_) > 20:
+            place = tuple(k if axis == up else slice(None) for axis in range(3))
+            out[place] = convex_hull_image(slice_) & ~slice_
+    return out
