@@ -64,7 +64,8 @@ def _lungs(smooth: np.ndarray, ct: Volume, up: int) -> np.ndarray:
 
 
 def _between(lungs: np.ndarray, up: int) -> np.ndarray:
-    """Slice by slice the convex hull of the lungs without them."""
+    """Slice by slice the convex hull of the lungs without them and their rim, which goes round the outside too."""
+    from scipy.ndimage import binary_dilation
     from skimage.morphology import convex_hull_image
 
     out = np.zeros(lungs.shape, bool)
@@ -72,5 +73,5 @@ def _between(lungs: np.ndarray, up: int) -> np.ndarray:
         slice_ = np.take(lungs, k, axis=up)
         if np.count_nonzero(slice_) > 20:
             place = tuple(k if axis == up else slice(None) for axis in range(3))
-            out[place] = convex_hull_image(slice_) & ~slice_
+            out[place] = convex_hull_image(slice_) & ~binary_dilation(slice_, np.ones((3, 3)))
     return out

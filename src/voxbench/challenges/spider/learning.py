@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -144,10 +144,19 @@ def _samples(given: Prepared, names: Sequence[str], cache: Path, tell: Callable[
         assert series.mask is not None
         content = f"{sha256(series.image)} {sha256(series.mask)}"
         load = _Load(series)
-        made.append(prepared(series.name, load, given.plan, (cache, content), reading()))
+        made.append(told_of(prepared(series.name, load, given.plan, (cache, content), reading())))
         if load.called:
             tell(f"{series.name} on the working grid, {number} of {len(names)}")
     return tuple(made)
+
+
+def told_of(sample: Sample) -> Sample:
+    """A sample that tells of the kinds of structures its labels hold; if there is no disc, say, none was drawn.
+
+    What it does not tell of may be anything where it says background (`voxbench.models.partial`).
+    """
+    there = set(np.unique(sample.labels).tolist())
+    return replace(sample, annotated=tuple(label == 0 or label in there for label in range(CLASSES)))
 
 
 class _Load:
