@@ -16,7 +16,6 @@ STEP_MM = 0.5
 """Spacing of the planes that are read."""
 PLACES = (0.15, 0.5, 0.85)
 """Anterior, middle and posterior: shares of the body's depth from the front."""
-INSET_MM = 3.0
 """The corners of a body at its back are read this far from its endplates."""
 HALF_MM = 45.0
 BAND_MM = (-3.0, 0.0, 3.0)
@@ -88,7 +87,7 @@ class Outline:
         lower: Of the lower one.
         wedge: Degrees.
         width: Across at mid-height and mid-depth.
-        corners: Where the back is just below the upper and just above the lower endplate, y.
+        corners: Where the line along the back meets the upper and the lower endplate, y.
     """
 
     frame: BodyFrame
@@ -228,8 +227,8 @@ def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline
         across = _cut(mask, frame, (0, 2))
         wide = _run(across[:, across.shape[1] // 2])
         wedge = float(np.degrees(np.arctan(slopes[0]) - np.arctan(slopes[1])))
-        corners = [_run(plane[:, _index(ends[14, side] - sign * INSET_MM)])[1] for side, sign in ((0, 1), (1, -1))]
-        found = (_three(ends[:, 0]), _three(ends[:, 1]), wedge, wide[0] - wide[1], (corners[0], corners[1]))
+        corners = _corners(plane, ends)
+        found = (_three(ends[:, 0]), _three(ends[:, 1]), wedge, wide[0] - wide[1], corners)
         outline = Outline(frame, front, back, *found)
         tilt = (np.arctan(slopes[0]) + np.arctan(slopes[1])) / 2
         middle = outline.point((front + back) / 2, float(ends[7].mean()))
@@ -238,6 +237,18 @@ def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline
         frame = _frame(number, middle, up)
     assert outline is not None
     return outline
+
+
+def _corners(plane: np.ndarray, ends: np.ndarray) -> tuple[float, float]:
+    """Where the line along the back meets the upper and the lower endplate, y; corners drawn raggedly do not count."""
+    from scipy.stats import theilslopes
+
+    high, low = (float(end) for end in ends[len(ends) // 2])
+    heights = low + np.linspace(0.2, 0.8, 13) * (high - low)
+    backs = [_run(plane[:, _index(z)])[1] for z in heights]
+    slope, start = theilslopes(backs, heights)[:2]
+    upper, lower = (float(start + slope * end) for end in ends[-1])
+    return upper, lower
 
 
 def _three(values: np.ndarray) -> tuple[float, float, float]:
