@@ -72,7 +72,9 @@ def main() -> None:
             print(json.dumps(rows[-1], default=float), flush=True)
             if options.rows:
                 options.rows.write_text(json.dumps(rows, default=float))
-    if not options.rows:
+    if options.rows:
+        options.rows.write_text(json.dumps(rows, default=float))
+    else:
         write(rows, options)
 
 
@@ -208,7 +210,7 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     options.out.mkdir(exist_ok=True)
     content = json.dumps({"about": about, "published": PUBLISHED, "rows": rows}, indent=1, default=float)
     (options.out / "reconstruction.json").write_text(content + "\n", encoding="utf-8")
-    picture(rows, options.out / "reconstruction.png")
+    picture([row for row in rows if row["set"] != "real"], options.out / "reconstruction.png")
     (options.out / "reconstruction.md").write_text("\n".join(markdown(rows, about)) + "\n", encoding="utf-8")
 
 
@@ -262,7 +264,7 @@ def markdown(rows: list[dict[str, Any]], about: dict[str, Any]) -> Iterator[str]
             f"{max(r['score'] for r in done):.3f}.\n"
         )
     yield from _real([row for row in rows if row["set"] == "real"])
-    yield from robustness(rows)
+    yield from robustness([row for row in rows if row["set"] != "real"])
 
 
 def usual(row: dict[str, Any]) -> bool:
