@@ -76,8 +76,8 @@ def _registration() -> tuple[bool, str]:
     through = random_diffeomorphism(grid, rng, 9.0, 20.0).forward
     moving = resample(labels, onto=grid, through=through, interpolation="nearest")
     look = contrast("t1", [int(i) for i in np.unique(labels.array)])
-    images = [render(each, look, rng, ORDINARY) for each in (labels, moving)]
-    found = register(*images, RegistrationConfig(preset="fast", initial="none"))
+    fixed, image = (render(each, look, rng, ORDINARY) for each in (labels, moving))
+    found = register(fixed, image, RegistrationConfig(preset="fast", initial="none"))
     back = resample(moving, onto=grid, through=found.displacement, interpolation="nearest")
     before, after = (overlap(labels.array, each.array).mean_dice for each in (moving, back))
     return after > 0.8 > before, f"Dice {before:.3f} before, {after:.3f} after (at least 0.8)"

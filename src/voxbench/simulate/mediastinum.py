@@ -73,5 +73,5 @@ def _between(lungs: np.ndarray, up: int) -> np.ndarray:
         slice_ = np.take(lungs, k, axis=up)
         if np.count_nonzero(slice_) > 20:
             place = tuple(k if axis == up else slice(None) for axis in range(3))
-            out[place] = convex_hull_image(slice_) & ~binary_dilation(slice_, np.ones((3, 3)))
+            out[place] = convex_hull_image(slice_) & ~np.asarray(binary_dilation(slice_, np.ones((3, 3))), bool)
     return out
