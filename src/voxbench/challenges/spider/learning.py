@@ -144,19 +144,24 @@ def _samples(given: Prepared, names: Sequence[str], cache: Path, tell: Callable[
         assert series.mask is not None
         content = f"{sha256(series.image)} {sha256(series.mask)}"
         load = _Load(series)
-        made.append(told_of(prepared(series.name, load, given.plan, (cache, content), reading())))
+        made.append(prepared(series.name, load, given.plan, (cache, content), reading()))
         if load.called:
             tell(f"{series.name} on the working grid, {number} of {len(names)}")
-    return tuple(made)
+    return told_of(made)
 
 
-def told_of(sample: Sample) -> Sample:
-    """A sample that tells of the kinds of structures its labels hold; if there is no disc, say, none was drawn.
+def told_of(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Samples that tell of the kinds of structures their labels hold; if there is no disc, say, none was drawn.
 
-    What it does not tell of may be anything where it says background (`voxbench.models.partial`).
+    What a sample does not tell of may be anything where it says background (`voxbench.models.partial`). A kind that no
+    sample holds is told of by all: it is nowhere.
     """
-    there = set(np.unique(sample.labels).tolist())
-    return replace(sample, annotated=tuple(label == 0 or label in there for label in range(CLASSES)))
+    there = [set(np.unique(sample.labels).tolist()) for sample in samples]
+    drawn = set().union(*there)
+    return tuple(
+        replace(sample, annotated=tuple(label == 0 or label in own or label not in drawn for label in range(CLASSES)))
+        for sample, own in zip(samples, there, strict=True)
+    )
 
 
 class _Load:
