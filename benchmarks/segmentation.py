@@ -96,6 +96,8 @@ def write(rows: list[dict[str, Any]], cost: dict[str, float], options: argparse.
         ("bodies", [r for r in rows if not r["case"].startswith("menezes")]),
         ("discs", [r for r in rows if r["case"].startswith("menezes")]),
     ]:
+        if not own:
+            continue
         every = [s for row in own for s in row["structures"]]
         dices = np.array([s["dice"] for s in every])
         found = dices >= FOUND
