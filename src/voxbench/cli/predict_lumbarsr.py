@@ -55,10 +55,11 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.baseline import jobs as jobs_of
     from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, cases_of
     from voxbench.challenges.lumbarsr.splits import samples_of
+    from voxbench.cli.cases import NEXT, rows_of, run_cases
     from voxbench.cli.progress import lines
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, Outcome, require_all, run
+    from voxbench.jobs import Manner, require_all
 
     settings = LumbarsrPrediction(
         method=method or ("trilinear" if weights is None else _network(weights)),
@@ -83,15 +84,10 @@ def lumbarsr(
         todo = jobs_with(data, out, weights, settings)
     manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), afresh=force)
     with lines(f"predicting, {len(todo)} cases") as tell:
-
-        def told(outcome: Outcome) -> None:
-            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
-            tell(f"{outcome.key}  failed: {outcome.error}" if outcome.record is None else line(outcome.record) + kept)
-
-        outcomes = run(todo, manner, told)
+        outcomes = run_cases(todo, manner, line, tell)
     if json:
-        print(to_json([{"case": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]))
-    require_all(outcomes, "; the others are there, and the next start does only what failed")
+        print(to_json(rows_of(outcomes)))
+    require_all(outcomes, NEXT)
 
 
 def _network(weights: Path) -> str:

@@ -31,10 +31,11 @@ def spider(
         force: Predict again what is there already, and replace files of other origin.
         json: Print what was made on standard output.
     """
+    from voxbench.cli.cases import NEXT, rows_of, run_cases
     from voxbench.cli.progress import lines
     from voxbench.errors import MissingToolError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, Outcome, require_all, run
+    from voxbench.jobs import Manner, require_all
     from voxbench.tasks.instances import CentresConfig
 
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
@@ -46,12 +47,7 @@ def spider(
     todo = jobs_of(data, out, weights, CentresConfig())
     manner = Manner(jobs, scheduler, prepare_resume(out, [job.key for job in todo], force=force), afresh=force)
     with lines(f"predicting, {len(todo)} cases") as tell:
-
-        def told(outcome: Outcome) -> None:
-            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
-            tell(f"{outcome.key}  failed: {outcome.error}" if outcome.record is None else line(outcome.record) + kept)
-
-        outcomes = run(todo, manner, told)
+        outcomes = run_cases(todo, manner, line, tell)
     if json:
-        print(to_json([{"case": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]))
-    require_all(outcomes, "; the others are there, and the next start does only what failed")
+        print(to_json(rows_of(outcomes)))
+    require_all(outcomes, NEXT)

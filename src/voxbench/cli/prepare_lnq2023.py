@@ -40,9 +40,10 @@ def lnq2023(
     from voxbench.challenges.lnq2023.preparation import jobs as jobs_of
     from voxbench.challenges.lnq2023.sources import sources_in
     from voxbench.challenges.lnq2023.statistics import TEXT, write_statistics
+    from voxbench.cli.cases import NEXT, run_cases
     from voxbench.cli.progress import lines
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, Outcome, require_all, run
+    from voxbench.jobs import Manner, require_all
     from voxbench.report.nodes import case_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
@@ -51,19 +52,10 @@ def lnq2023(
     todo = jobs_of(sources, out, settings, case_picture)
     manner = Manner(manner.workers, manner.scheduler, kept_records(out, sources, force), afresh=force)
     with lines(f"preparing, {len(todo)} cases") as tell:
-
-        def told(outcome: Outcome) -> None:
-            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
-            if outcome.record is None:
-                tell(f"{outcome.key}  failed: {outcome.error}")
-                return
-            first, *rest = line(outcome.record).splitlines()
-            tell("\n".join([first + kept, *rest]))
-
-        outcomes = run(todo, manner, told)
+        outcomes = run_cases(todo, manner, line, tell)
         records = [outcome.record for outcome in outcomes if outcome.record is not None]
         found = write_statistics(out, records) if records else {}
         tell("" if not records else (out / TEXT).read_text(encoding="utf-8"))
     if json:
         print(to_json(found))
-    require_all(outcomes, "; the others are there, and the next start does only what failed")
+    require_all(outcomes, NEXT)

@@ -50,10 +50,11 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.prepared import prepare_resume
     from voxbench.challenges.lumbarsr.sources import samples_in
     from voxbench.challenges.lumbarsr.splits import samples_of, split_named
+    from voxbench.cli.cases import NEXT, rows_of, run_cases
     from voxbench.cli.progress import lines
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, Outcome, require_all, run
+    from voxbench.jobs import Manner, require_all
     from voxbench.report.preparation import alignment_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
@@ -71,18 +72,7 @@ def lumbarsr(
     todo = jobs_of(data, out, settings, alignment_picture)
     manner = Manner(manner.workers, manner.scheduler, prepare_resume(out, settings.samples, force), afresh=force)
     with lines(f"preparing, {len(todo)} samples") as tell:
-
-        def told(outcome: Outcome) -> None:
-            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
-            if outcome.record is None:
-                tell(f"{outcome.key}  failed: {outcome.error}")
-                return
-            first, *rest = line(outcome.record).splitlines()
-            tell("\n".join([first + kept, *rest]))
-
-        outcomes = run(todo, manner, told)
+        outcomes = run_cases(todo, manner, line, tell)
     if json:
-        print(
-            to_json([{"sample": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes])
-        )
-    require_all(outcomes, "; the others are there, and the next start does only what failed")
+        print(to_json(rows_of(outcomes, "sample")))
+    require_all(outcomes, NEXT)

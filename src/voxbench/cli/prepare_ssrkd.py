@@ -62,9 +62,10 @@ def ssrkd(
     from voxbench.challenges.ssrkd.preparation import jobs as jobs_of
     from voxbench.challenges.ssrkd.preparation import line, write_info
     from voxbench.challenges.ssrkd.sources import find_sources, read_patients
+    from voxbench.cli.cases import rows_of, run_cases
     from voxbench.cli.progress import lines
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, Outcome, require_all, run
+    from voxbench.jobs import Manner, require_all
     from voxbench.report.knee_preparation import knee_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
@@ -79,18 +80,9 @@ def ssrkd(
     with lines(f"preparing, {len(todo)} cases") as tell:
         if (warning := warning_of(settings.device)) is not None:
             tell(f"warning: {warning}")
-
-        def told(outcome: Outcome) -> None:
-            kept = "  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s"
-            if outcome.record is None:
-                tell(f"{outcome.key}  failed: {outcome.error}")
-                return
-            first, *rest = line(outcome.record).splitlines()
-            tell("\n".join([first + kept, *rest]))
-
-        outcomes = run(todo, manner, told)
+        outcomes = run_cases(todo, manner, line, tell)
     if json:
-        print(to_json([{"case": o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]))
+        print(to_json(rows_of(outcomes)))
     require_all(outcomes, "; the others are there, info.json is written when all are, and the next start does the rest")
     info = write_info(out, settings, [o.record for o in outcomes if o.record is not None])
     with lines("") as tell:

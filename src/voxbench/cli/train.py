@@ -17,6 +17,7 @@ from voxbench.training.config import TrainingConfig
 if TYPE_CHECKING:
     from voxbench.challenges.lumbarsr.learning import LearningConfig
     from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation
+    from voxbench.training.loop import Lesson
 
 app = App(name="train", help="Train a network on a challenge's data (needs voxbench[learn]).")
 
@@ -107,64 +108,32 @@ def run(*, run: Run, training: Annotated[TrainingConfig, Parameter(name="*")] = 
         run: What from, and where to.
         training: How.
     """
-    from voxbench.errors import MissingToolError, UsageError
+    from voxbench.cli.train_run import require_folder, require_learning
+    from voxbench.errors import UsageError
 
-    try:
-        import accelerate  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
+    require_learning()
     if (run.data is None) == (run.microct is None):
         raise UsageError("give what to learn from: --data FOLDER, or --microct FILE...; one of the two")
     if run.noise_hu is not None and run.microct is None:
         raise UsageError("--noise-hu is for --microct; with --data the sequences are there already")
+    require_folder(run.out)
     _train(run, training)
 
 
 def _train(run: Run, training: TrainingConfig) -> None:
     from voxbench.challenges.lumbarsr.learning import lesson, require_sense
-    from voxbench.cli.progress import lines
-    from voxbench.errors import FileWriteError
-    from voxbench.io import to_json
-    from voxbench.training.loop import estimate, train
-    from voxbench.training.processes import first_alone
-    from voxbench.training.weights import read_card
+    from voxbench.cli.train_run import begin, train_lesson
 
-    if run.out.is_file():
-        raise FileWriteError(f"{run.out}: is a file; --out names the folder of the run")
     learning = _learning(run)
     require_sense(learning, training)
-    with lines("training") as tell:
-        with first_alone() as first:
-            told = tell if first else _silent
-            if first:
-                _prepare(run)
-            task = lesson(_data(run, told), learning, training, run.cache or run.out / "cache")
-            if first:
-                tell(estimate(task, training))
-        done = train(task, training, run.out, told)
-        told(f"{done.steps} updates in {done.seconds:.0f} s; weights in {run.out}")
-    if run.json and first:
-        print(to_json(read_card(run.out)))
+    cache = run.cache or run.out / "cache"
 
+    def make(first: bool, tell: Callable[[str], None]) -> Lesson:
+        if first:
+            begin(run.out, run.force, [cache])
+        return lesson(_data(run, tell), learning, training, cache)
 
-def _silent(_line: str) -> None:
-    """What processes other than the first tell."""
-
-
-def _prepare(run: Run) -> None:
-    """The folders; with --force without an earlier run."""
-    import shutil
-
-    from voxbench.training.loop import CHECKPOINT
-
-    (run.cache or run.out / "cache").mkdir(parents=True, exist_ok=True)
-    run.out.mkdir(parents=True, exist_ok=True)
-    if run.force:
-        for name in (CHECKPOINT, "metrics.jsonl", "curves.png", "weights.safetensors", "weights.json"):
-            (run.out / name).unlink(missing_ok=True)
-        shutil.rmtree(run.out / "tensorboard", ignore_errors=True)
+    train_lesson(run.out, training, make, json=run.json)
 
 
 def _simulation(run: Run) -> LumbarsrSimulation:

@@ -1,69 +1,93 @@
-"""What training front ends do once their options are read (imports torch when called)."""
+"""What every ``voxbench train`` does around its challenge's own lesson (imports torch when called)."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voxbench.challenges.spider.learning import Prepared, SpiderLearning
-    from voxbench.cli.train_spider import SpiderRun
     from voxbench.training.config import TrainingConfig
+    from voxbench.training.loop import Lesson
 
-OURS = ("checkpoint.safetensors", "metrics.jsonl", "curves.png", "weights.safetensors", "weights.json", "plan.toml")
+Tell = Callable[[str], None]
 
 
-def train_run(run: SpiderRun, learning: SpiderLearning, training: TrainingConfig) -> None:
-    """Settle, write down what was settled, train."""
-    from voxbench.challenges.spider.learning import lesson, settle
-    from voxbench.cli.progress import lines
+def require_learning() -> None:
+    """Refuse where what training needs is not installed.
+
+    Raises:
+        MissingToolError: It is not; says how to get it.
+    """
+    from voxbench.errors import MissingToolError
+
+    try:
+        import accelerate  # noqa: F401
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a file where the folder of a run shall be.
+
+    Raises:
+        FileWriteError: There is one.
+    """
     from voxbench.errors import FileWriteError
+
+    if out.is_file():
+        raise FileWriteError(f"{out}: is a file; --out names the folder of the run")
+
+
+def begin(out: Path, force: bool, others: Sequence[Path] = ()) -> None:
+    """Make the folder of a run, and others; with ``force`` what an earlier run left there goes.
+
+    Raises:
+        FileWriteError: One cannot be made.
+    """
+    from voxbench.errors import FileWriteError
+    from voxbench.training.loop import CHECKPOINT
+
+    for folder in (out, *others):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileWriteError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    if force:
+        for name in (CHECKPOINT, "metrics.jsonl", "curves.png", "weights.safetensors", "weights.json"):
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / "tensorboard", ignore_errors=True)
+
+
+def train_lesson(out: Path, training: TrainingConfig, make: Callable[[bool, Tell], Lesson], *, json: bool) -> None:
+    """Estimate, train, tell; the first of several processes prepares before the others look.
+
+    Args:
+        out: Folder of the run.
+        training: How.
+        make: Makes the lesson; told whether this is the first process, and what to tell with.
+        json: Print the card of the weights on standard output.
+    """
+    from voxbench.cli.progress import lines
     from voxbench.io import to_json
-    from voxbench.tasks.segmentation import read_plan
     from voxbench.training.loop import estimate, train
     from voxbench.training.processes import first_alone
     from voxbench.training.weights import read_card
 
-    if run.out.is_file():
-        raise FileWriteError(f"{run.out}: is a file; --out names the folder of the run")
-    given = settle(run.data, learning, read_plan(run.plan) if run.plan is not None else None)
-    cache = run.cache or run.out / "cache"
     with lines("training") as tell:
         with first_alone() as first:
-            told = tell if first else _silent
-            told(str(given.plan))
+            told = tell if first else silent
+            lesson = make(first, told)
             if first:
-                _write_down(run.out, given, learning, force=run.force)
-            task = lesson(given, learning, training, cache, told)
-            if first:
-                tell(estimate(task, training))
-        done = train(task, training, run.out, told)
-        told(f"{done.steps} updates in {done.seconds:.0f} s; weights in {run.out}")
-    if run.json and first:
-        print(to_json(read_card(run.out)))
+                tell(estimate(lesson, training))
+        done = train(lesson, training, out, told)
+        told(f"{done.steps} updates in {done.seconds:.0f} s; weights in {out}")
+    if json and first:
+        print(to_json(read_card(out)))
 
 
-def _write_down(out: Path, given: Prepared, learning: SpiderLearning, *, force: bool) -> None:
-    """The plan and the split, before anything is learned."""
-    from voxbench.challenges.spider.splits import write_splits
-    from voxbench.errors import FileWriteError
-    from voxbench.io import atomic
-    from voxbench.tasks.segmentation import to_toml
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be made: {error.strerror or error}") from error
-    if force:
-        for name in OURS:
-            (out / name).unlink(missing_ok=True)
-        shutil.rmtree(out / "tensorboard", ignore_errors=True)
-    with atomic(out / "plan.toml") as temporary:
-        temporary.write_text(to_toml(given.plan), encoding="utf-8")
-    drawn = "official subsets" if learning.fold is None else f"fold {learning.fold} of 5 by patient"
-    write_splits(out / "splits.json", [given.split], {"drawn": drawn})
-
-
-def _silent(_line: str) -> None:
+def silent(_line: str) -> None:
     """What processes other than the first tell."""

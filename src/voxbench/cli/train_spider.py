@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
 from voxbench.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from voxbench.challenges.spider.learning import Prepared, SpiderLearning
+    from voxbench.training.loop import Lesson
 
 
 class SpiderFile(TrainingConfig):
@@ -71,14 +76,10 @@ def run(*, run: SpiderRun, training: Annotated[TrainingConfig, Parameter(name="*
     """
     from pydantic import ValidationError
 
-    from voxbench.errors import MissingToolError, UsageError
+    from voxbench.cli.train_run import require_folder, require_learning
+    from voxbench.errors import UsageError
 
-    try:
-        import accelerate  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
+    require_learning()
     from voxbench.challenges.spider.learning import SpiderLearning
 
     try:
@@ -86,6 +87,35 @@ def run(*, run: SpiderRun, training: Annotated[TrainingConfig, Parameter(name="*
     except ValidationError as error:
         told = error.errors()[0]
         raise UsageError(f"--{told['loc'][0]}: {told['msg']}; got {told['input']}") from error
-    from voxbench.cli.train_run import train_run
+    require_folder(run.out)
+    _train(run, learning, training)
 
-    train_run(run, learning, training)
+
+def _train(run: SpiderRun, learning: SpiderLearning, training: TrainingConfig) -> None:
+    from voxbench.challenges.spider.learning import lesson, settle
+    from voxbench.cli.train_run import begin, train_lesson
+    from voxbench.tasks.segmentation import read_plan
+
+    given = settle(run.data, learning, read_plan(run.plan) if run.plan is not None else None)
+    cache = run.cache or run.out / "cache"
+
+    def make(first: bool, tell: Callable[[str], None]) -> Lesson:
+        tell(str(given.plan))
+        if first:
+            begin(run.out, run.force)
+            _write_down(run.out, given, learning)
+        return lesson(given, learning, training, cache, tell)
+
+    train_lesson(run.out, training, make, json=run.json)
+
+
+def _write_down(out: Path, given: Prepared, learning: SpiderLearning) -> None:
+    """The plan and the split, before anything is learned."""
+    from voxbench.challenges.spider.splits import write_splits
+    from voxbench.io import atomic
+    from voxbench.tasks.segmentation import to_toml
+
+    with atomic(out / "plan.toml") as temporary:
+        temporary.write_text(to_toml(given.plan), encoding="utf-8")
+    drawn = "official subsets" if learning.fold is None else f"fold {learning.fold} of 5 by patient"
+    write_splits(out / "splits.json", [given.split], {"drawn": drawn})

@@ -83,14 +83,10 @@ def run(*, run: StageRun, options: Annotated[StageOptions, Parameter(name="*")] 
         run: What from, and where to.
         options: How.
     """
-    from voxbench.errors import FileWriteError, MissingToolError, UsageError
+    from voxbench.cli.train_run import require_folder, require_learning
+    from voxbench.errors import UsageError
 
-    try:
-        import accelerate  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingToolError(f"training needs {error.name}: pip install 'voxbench[learn]'") from error
+    require_learning()
     if run.stage == "all" and options.steps is not None:
         raise UsageError(
             "--steps is for one stage; with --stage all: --segment-steps, --teacher-steps, --student-steps"
@@ -98,8 +94,7 @@ def run(*, run: StageRun, options: Annotated[StageOptions, Parameter(name="*")] 
     chosen = [f"--{name.replace('_', '-')}" for name in sorted(_OF_ONE) if getattr(options, name) is not None]
     if run.stage != "all" and chosen:
         raise UsageError(f"{', '.join(chosen)}: for --stage all; with --stage {run.stage}: --steps")
-    if run.out.is_file():
-        raise FileWriteError(f"{run.out}: is a file; --out names the folder of the runs")
+    require_folder(run.out)
     _train(run, options)
 
 
@@ -108,6 +103,7 @@ def _train(run: StageRun, options: StageOptions) -> None:
     from voxbench.challenges.ssrkd.learning_data import read_knees
     from voxbench.challenges.ssrkd.stages import STAGES
     from voxbench.cli.progress import lines
+    from voxbench.cli.train_run import begin, silent
     from voxbench.io import to_json
     from voxbench.training.loop import train
     from voxbench.training.processes import first_alone
@@ -123,12 +119,13 @@ def _train(run: StageRun, options: StageOptions) -> None:
     with lines("training") as tell:
         with first_alone() as first:
             if first:
-                _prepare(run, stages)
+                for stage in stages:
+                    begin(run.out / stage, run.force, [run.cache or run.out / "cache"])
                 _estimate(run, knees, plans, tell)
         for stage, (_, training) in plans.items():
             with first_alone():
                 task = _lesson(run, knees, plans[stage])
-            told = _named(stage, tell) if first else _silent
+            told = _named(stage, tell) if first else silent
             done = train(task, training, run.out / stage, told)
             told(f"{done.steps} updates in {done.seconds:.0f} s; weights in {run.out / stage}")
     if run.json and first:
@@ -174,20 +171,3 @@ def _estimate(
 
 def _named(stage: Stage, tell: Callable[[str], None]) -> Callable[[str], None]:
     return lambda line: tell(f"{stage}: {line}")
-
-
-def _silent(_line: str) -> None:
-    """What processes other than the first tell."""
-
-
-def _prepare(run: StageRun, stages: tuple[Stage, ...]) -> None:
-    """The folders; with --force without earlier runs of the stages."""
-    import shutil
-
-    from voxbench.training.loop import CHECKPOINT
-
-    (run.cache or run.out / "cache").mkdir(parents=True, exist_ok=True)
-    for stage in stages if run.force else ():
-        for name in (CHECKPOINT, "metrics.jsonl", "curves.png", "weights.safetensors", "weights.json"):
-            (run.out / stage / name).unlink(missing_ok=True)
-        shutil.rmtree(run.out / stage / "tensorboard", ignore_errors=True)

@@ -36,8 +36,8 @@ def cross_entropy(log_probabilities: Tensor, labels: Tensor, weight: Tensor) -> 
 def dice_loss(probabilities: Tensor, labels: Tensor, weight: Tensor, annotated: Tensor | None = None) -> Tensor:
     """1 - mean Dice of the classes but the background, with probabilities as soft masks, over the batch as one.
 
-    A class that is neither there nor predicted counts as found. Classes that no case of the batch annotates are left
-    out of the mean.
+    Classes that are not in the batch, and those that no case of it annotates, are left out of the mean: there is
+    nothing to overlap with, and the cross entropy tells of what was found wrongly.
 
     Args:
         probabilities: (b, c, ...).
@@ -53,7 +53,7 @@ def dice_loss(probabilities: Tensor, labels: Tensor, weight: Tensor, annotated: 
     told = torch.ones_like(both) if annotated is None else annotated[:, 1:].float()
     both, found, there = ((values * told).sum(0) for values in (both, found, there))
     dice = (2 * both + 1e-5) / (found + there + 1e-5)
-    classes = (told.sum(0) > 0).float()
+    classes = (there > 0).float()
     return ((1 - dice) * classes).sum() / classes.sum().clamp(min=1)
 
 

@@ -19,6 +19,7 @@ from voxbench.config import Config
 from voxbench.errors import FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume, resample
 from voxbench.io import read_labels, read_volume, write_labels, write_volume
+from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Job, Record, Records
 from voxbench.metrics.node_list import NodeList, list_nodes
 
@@ -164,9 +165,7 @@ def kept_records(out: Path, sources: Sequence[Source], force: bool) -> Records:
         for path in sorted((out / source.split).glob(f"{source.case}[-.]*"))
         if not (ours and kept.path(source.case).is_file())
     ]
-    if foreign and not force:
-        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
-        raise FileWriteError(f"{foreign[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    refuse_foreign(foreign, force)
     kept.open("prepare lnq2023")
     for source in sources:
         for half in (out / source.split).glob(f".*.part.{source.case}"):

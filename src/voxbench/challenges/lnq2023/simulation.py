@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +12,10 @@ from pydantic import Field
 
 from voxbench.challenges.lnq2023.preparation import whole_hu
 from voxbench.config import Config
-from voxbench.errors import FileWriteError, InputError
+from voxbench.errors import InputError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.io import read_labels, read_volume, write_json, write_labels, write_volume
+from voxbench.io.folders import new_data_set, require_replaceable
 from voxbench.metrics.nodes import SHORT_AXIS_MM, Node, measured
 from voxbench.simulate.annotations import HASTE, ONE_IN_FIVE, index_nodes
 from voxbench.simulate.ct import KERNELS, pixel_noise
@@ -27,6 +25,8 @@ from voxbench.simulate.phantoms.thorax import FAT, ThoraxAnatomy, thorax_phantom
 from voxbench.types import Mask
 
 TRUTH = "truth.json"
+MARKS = (TRUTH, "truth")
+"""What tells a simulated data set from any other folder."""
 THICKNESSES = {2.0: 50, 2.5: 88, 2.8: 1, 3.0: 154, 3.27: 1, 3.75: 93, 5.0: 5, 1.0: 1}
 """Slice spacing of the challenge's training cases, mm, and how many have it."""
 PIXEL = (0.826, 0.13, 0.598, 1.523)
@@ -103,12 +103,12 @@ def simulate(
         FileWriteError: ``out`` holds something, or cannot be written.
         InputError: The CT cannot be used.
     """
-    _require_replaceable(out, force)
+    require_replaceable(out, MARKS, force)
     real = None if background is None else _real(background)
     truth: dict[str, Any] = {"simulated": "voxbench simulate lnq2023", "settings": settings.model_dump(mode="json")}
     truth["background"] = "phantom" if background is None else background.ct.name
     truth["cases"] = {}
-    with _new_folder(out) as folder:
+    with new_data_set(out, MARKS, force) as folder:
         for number, (split, case) in enumerate(settings.names):
             rng = np.random.default_rng([settings.seed, 0x17A2, number])
             made = _phantom(settings, rng) if real is None else _planted(real, settings, rng)
@@ -204,30 +204,3 @@ def _line(case: str, known: dict[str, Any]) -> str:
     nodes = known["nodes"]
     due, drawn = sum(node["over_1_cm"] for node in nodes), sum(node["labelled"] for node in nodes)
     return f"{case}  {len(nodes)} nodes, {due} over 1 cm, {drawn} labelled"
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``out`` when the block succeeds."""
-    temporary = out.parent / f".{secrets.token_hex(4)}.part.{out.name}"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _require_replaceable(out: Path, force: bool) -> None:
-    if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / TRUTH).is_file() or not (out / "truth").is_dir():
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
-    if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")

@@ -15,6 +15,7 @@ from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.geometry import Grid, Volume
 from voxbench.io import write_volume
+from voxbench.io.folders import refuse_foreign
 from voxbench.io.read import read_grid
 from voxbench.jobs import Job, Record, Records
 from voxbench.tasks.superresolution import FusionConfig, fuse, method_named
@@ -158,9 +159,7 @@ def prepare_resume(out: Path, settings: LumbarsrPrediction, force: bool) -> Reco
     kept = records(out, settings.method)
     cases = cases_of(settings.samples, settings.sequences)
     there = [p for case in cases if (p := case.prediction(out, settings.method)).exists()]
-    if there and kept.kind is None and not force:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise FileWriteError(f"{there[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    refuse_foreign(there if kept.kind is None else [], force)
     kept.open("predict lumbarsr")
     for key in [*settings.samples, *(case.key for case in cases)]:
         files = (kept.kept(key).get("record") or {}).get("files", [])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import read_json
+from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
 FOLDER = "preparation"
@@ -32,9 +33,7 @@ def prepare_resume(out: Path, samples: Sequence[str], force: bool) -> Records:
     """
     kept = Records(out / "cases" / FOLDER)
     there = [place for sample in samples for place in _foreign(out, sample)]
-    if there and not force:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise FileWriteError(f"{there[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    refuse_foreign(there, force)
     kept.open("prepare lumbarsr")
     for sample in samples:
         for half in out.glob(f".*.part.{sample}"):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +13,10 @@ from pydantic import Field
 from voxbench.challenges.lumbarsr.bone_masks import filled_bone
 from voxbench.challenges.lumbarsr.cases import MICRO_CT_MM, SEQUENCES, Case
 from voxbench.config import Config
-from voxbench.errors import FileWriteError, GridMismatchError
+from voxbench.errors import GridMismatchError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.io import read_volume, write_json, write_labels, write_volume
+from voxbench.io.folders import new_data_set
 from voxbench.simulate.ct import KERNELS, Kernel, Placement, Protocol, registered, scan
 from voxbench.simulate.phantoms.vertebra import CORTICAL, TRABECULAR, VertebraAnatomy, vertebra_phantom
 
@@ -134,7 +132,7 @@ def _written(
 ) -> tuple[str, ...]:
     force, progress = manner
     truth: dict[str, Any] = {}
-    with _new_folder(out, force) as folder:
+    with new_data_set(out, (TRUTH, "RegisteredData"), force) as folder:
         for number, (sample, make) in enumerate(zip(settings.samples, makers, strict=True)):
             rng = np.random.default_rng([settings.seed, 0x10B5, number])
             made = make(rng)
@@ -215,31 +213,3 @@ def _real(path: Path) -> _Object:
     micro = Volume(np.clip(np.rint(volume.array), -32768, 32767).astype(np.int16), volume.grid)
     bone = LabelMap(filled_bone(micro).astype(np.uint8), volume.grid)
     return _Object(micro, micro, bone, {"source": path.name})
-
-
-@contextmanager
-def _new_folder(out: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder that becomes ``out`` when the block succeeds."""
-    _require_replaceable(out, force)
-    temporary = out.parent / f".{secrets.token_hex(4)}.part.{out.name}"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _require_replaceable(out: Path, force: bool) -> None:
-    if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / TRUTH).is_file() or not (out / "RegisteredData").is_dir():
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
-    if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")

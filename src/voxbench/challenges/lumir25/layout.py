@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from voxbench.errors import FileWriteError
 from voxbench.simulate import ORDINARY, Scanner
 
 FIRST_VALIDATION = 3454
 """Number of the first validation person, as in the real data set."""
 FOLDERS = ("imagesTr", "imagesVal", "labelsVal", "landmarksVal", "truth")
-MARK = Path("truth") / "simulation.json"
+MARKS = ("truth/simulation.json",)
 """What tells a simulated data set from any other folder."""
 
 
@@ -83,51 +77,3 @@ def part_config(part: PartFiles, labels: tuple[int, ...], size: tuple[int, int, 
         "eval_config_version": 0.0,
         "masked_evaluation": False,
     }
-
-
-@contextmanager
-def new_folder(out: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder with the official subfolders that becomes ``out`` when the block succeeds.
-
-    Args:
-        out: Where it will be; an empty folder there is taken over.
-        force: Replace what is there, if it is a simulated data set.
-
-    Raises:
-        FileWriteError: There is something else, or something without ``force``; or no permission.
-    """
-    require_replaceable(out, force)
-    temporary = out.parent / f".{secrets.token_hex(4)}.part.{out.name}"
-    try:
-        for name in FOLDERS:
-            (temporary / name).mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            old = out.parent / f".{secrets.token_hex(4)}.old.{out.name}"
-            out.replace(old)
-            temporary.replace(out)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(out)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def require_replaceable(out: Path, force: bool) -> None:
-    """Refuse a folder that must not be replaced, before the work starts.
-
-    Raises:
-        FileWriteError: It holds something else, or something without ``force``, or cannot be made.
-    """
-    if not out.parent.is_dir():
-        raise FileWriteError(f"{out}: cannot be written: the folder {out.parent} does not exist; create it first")
-    if out.is_file():
-        raise FileWriteError(f"{out}: is a file; give the name of a folder")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / MARK).is_file():
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
-    if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")

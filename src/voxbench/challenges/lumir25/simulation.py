@@ -17,15 +17,16 @@ from pydantic import Field
 from voxbench.challenges.lumir25.landmark_volumes import choose_landmarks, landmark_volume, moved
 from voxbench.challenges.lumir25.layout import (
     FIRST_VALIDATION,
+    FOLDERS,
+    MARKS,
     PartFiles,
-    new_folder,
     part_config,
     parts_of,
-    require_replaceable,
 )
 from voxbench.config import Config
 from voxbench.geometry import Grid, LabelMap, compose, resample
 from voxbench.io import write_displacement, write_json, write_labels, write_volume
+from voxbench.io.folders import new_data_set, require_replaceable
 from voxbench.simulate import (
     ORDINARY,
     ContrastName,
@@ -110,13 +111,15 @@ def simulate(
     Raises:
         FileWriteError: ``out`` exists, or cannot be written.
     """
-    require_replaceable(out, force)
+    require_replaceable(out, MARKS, force)
     grid = _grid(settings.size)
     labels = brain_phantom(grid, settings.seed)
     rng = np.random.default_rng([settings.seed, 0x10AD])
     anatomy = _Anatomy(labels, choose_landmarks(labels, settings.landmarks, rng))
     parts = parts_of(settings.cases)
-    with new_folder(out, force) as folder:
+    with new_data_set(out, MARKS, force) as folder:
+        for name in FOLDERS:
+            (folder / name).mkdir()
         for name in _training(folder, anatomy, settings):
             _tell(progress, name)
         for part in parts:

@@ -80,7 +80,7 @@ def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prep
     if plan is None:
         grids = [read_grid(series.image) for series in dataset.named(split.train)]
         made = make_plan(of_grids(grids, Normalisation(modality="mr"), CLASSES), preset=config.preset)
-        plan = made.model_copy(update={"maps": 3})
+        plan = made.model_copy(update={"maps": 3, "mirror": (0,)})  # a spine upside down has no lowest vertebra
     if (plan.classes, plan.maps) != (CLASSES, 3):
         raise UsageError(
             f"the plan has {plan.classes} classes and {plan.maps} maps\n  needed are {CLASSES} (background, vertebra, "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,12 @@ from pydantic import Field
 
 from voxbench.challenges.spider.dataset import GRADING_COLUMNS, GRADINGS, IMAGES, MASKS, OVERVIEW
 from voxbench.config import Config
-from voxbench.errors import FileWriteError, InputError
+from voxbench.errors import InputError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import classes_of, structure_of
 from voxbench.io import read_labels, write_json, write_labels, write_table, write_volume
+from voxbench.io.folders import new_data_set
 from voxbench.simulate.phantoms.spine import spine_phantom
 from voxbench.simulate.phantoms.spine_shape import SpineAnatomy, SpineShape
 from voxbench.simulate.spine_mri import Look, render_spine, thick_labels, tissues_of
@@ -91,7 +89,7 @@ def simulate(
     overview: list[dict[str, object]] = []
     gradings: list[dict[str, object]] = []
     truth: dict[str, Any] = {}
-    with _new_folder(out, force) as folder:
+    with new_data_set(out, (TRUTH, MASKS), force) as folder:
         for sub in (IMAGES, MASKS):
             (folder / sub).mkdir()
         for patient in range(1, count + 1):
@@ -222,26 +220,3 @@ def _gradings(patient: int, person: _Person, discs: int) -> list[dict[str, objec
             row["Disc narrowing"] = int(grade >= 3 and disc.height < 6 * person.shape.size)
         rows.append(row)
     return rows
-
-
-@contextmanager
-def _new_folder(out: Path, force: bool) -> Iterator[Path]:
-    """A temporary folder that becomes ``out`` when the block succeeds."""
-    if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / TRUTH).is_file() or not (out / MASKS).is_dir():
-            raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
-        if not force:
-            raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")
-    temporary = out.parent / f".{secrets.token_hex(4)}.part.{out.name}"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -13,6 +13,7 @@ from voxbench.errors import FileReadError, FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.geometry.spine_labels import CANAL, CANAL_CLASS, DISC_CLASS, VERTEBRA_CLASS, classes_of
 from voxbench.io import read_volume, write_labels
+from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Job, Record, Records
 from voxbench.tasks.instances import CentresConfig, instances
 from voxbench.tasks.segmentation import Frame
@@ -67,9 +68,7 @@ def prepare_resume(out: Path, cases: Sequence[str], *, force: bool) -> Records:
     """
     kept = Records(out / "cases")
     there = [path for case in cases if (path := out / f"{case}.mha").exists()]
-    if there and kept.kind != KIND and not force:
-        more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
-        raise FileWriteError(f"{there[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    refuse_foreign(there if kept.kind != KIND else [], force)
     kept.open(KIND)
     for case in cases:
         if not (out / f"{case}.mha").is_file():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from voxbench.challenges.ssrkd.writing import MESHES, PROCESSED
 from voxbench.errors import FileWriteError
+from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
 NOTES = "preparation"
@@ -36,9 +37,7 @@ def prepare_resume(out: Path, cases: Sequence[str], force: bool) -> Records:
         raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
     places = [out / PROCESSED / case for case in cases if not note_of(out, case).is_file()]
     foreign = [place for place in places if place.is_dir() and any(place.iterdir())]
-    if foreign and not force:
-        more = f" (and {len(foreign) - 1} more)" if len(foreign) > 1 else ""
-        raise FileWriteError(f"{foreign[0]}{more}: exists already\n  --force replaces it, or give another folder")
+    refuse_foreign(foreign, force)
     kept = Records(out / "cases" / NOTES)
     kept.open("prepare ssrkd")
     for case in cases:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -21,13 +18,14 @@ from voxbench.challenges.ssrkd.radiographs import ANGLES, device_of, views_of
 from voxbench.challenges.ssrkd.splits import split_patients
 from voxbench.challenges.ssrkd.writing import INFO, PROCESSED, VIEWS, Recipe, Truth, sides_of, write_case
 from voxbench.config import Config
-from voxbench.errors import FileReadError, FileWriteError
+from voxbench.errors import FileReadError
 from voxbench.geometry import Volume
 from voxbench.geometry.cut import cut_mesh
 from voxbench.geometry.projection import View
 from voxbench.geometry.shapes import ShapeModel, Side
 from voxbench.io import write_json, write_views, write_volume
 from voxbench.io.articulated_limbs import installed_folder, read_articulated_knee
+from voxbench.io.folders import new_data_set, require_replaceable
 from voxbench.io.lower_limbs import fetch_knee_shapes
 from voxbench.jobs import Job, Manner, Outcome, Record, require_all, run
 from voxbench.simulate.knees import Knee, KneeVariation, random_knee
@@ -37,6 +35,8 @@ from voxbench.simulate.phantoms.knee_tissue import SoftTissue
 from voxbench.simulate.radiograph import RelativeNoise
 
 TRUTH = "truth.json"
+MARKS = (TRUTH, PROCESSED)
+"""What tells a simulated data set from any other folder."""
 SIGMA_OF_WIDTH = 1 / np.sqrt(8 * np.log(2))
 ALIKE = 0.9
 """How much the shapes of a person's two knees have in common (correlation)."""
@@ -158,10 +158,10 @@ def simulate(
         FileWriteError: ``out`` holds something, or cannot be written.
         JobError: A knee could not be made.
     """
-    _require_replaceable(out, force)
+    require_replaceable(out, MARKS, force)
     model = shape_model(settings)
     plan = planned(settings)
-    with _new_folder(out) as folder:
+    with new_data_set(out, MARKS, force) as folder:
         jobs = [Job(one.case, partial(make_case, one, folder, settings)) for one in plan]
         outcomes = run(jobs, Manner(workers), None if progress is None else lambda done: progress(_line(done)))
         require_all(outcomes)
@@ -261,30 +261,3 @@ def _line(done: Outcome) -> str:
     pose = done.record["pose"]
     kind = "" if done.record["labelled"] else ", unlabelled"
     return f"{done.key}: {done.record['side']}, {pose['flexion']:.0f} degrees bent{kind}   {done.seconds:.0f} s"
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``out`` when the block succeeds."""
-    temporary = out.parent / f".{secrets.token_hex(4)}.part.{out.name}"
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
-    except OSError as error:
-        raise FileWriteError(f"{out}: cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _require_replaceable(out: Path, force: bool) -> None:
-    if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / TRUTH).is_file() or not (out / PROCESSED).is_dir():
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
-    if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")
