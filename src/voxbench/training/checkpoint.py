@@ -126,5 +126,6 @@ def _load_moments(model: nn.Module, optimiser: torch.optim.Optimizer, moments: d
         values = {key: moments[f"{name}.{key}"] for key in keys}
         if values:
             optimiser.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in values.items()
+                key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                for key, value in values.items()
             }

@@ -21,7 +21,7 @@ from voxbench.errors import UsageError
 from voxbench.models.losses import Name
 from voxbench.training.checkpoint import Critic, State, load, save
 from voxbench.training.config import TrainingConfig
-from voxbench.training.optimise import learning_rate, optimiser
+from voxbench.training.optimise import laid_out, learning_rate, optimiser
 from voxbench.training.processes import cpu
 from voxbench.training.record import Log, draw_curves
 from voxbench.training.update import Means, Objective, Source, pretrained_steps, shares, update
@@ -141,12 +141,12 @@ def _require_sense(lesson: Lesson, config: TrainingConfig, accelerator: Any) -> 
 def begin(lesson: Lesson, config: TrainingConfig, device: torch.device) -> State:
     """A training before its first update."""
     torch.manual_seed(config.seed)
-    model = lesson.build().to(device)
+    model = laid_out(lesson.build().to(device), config)
     state = State(model, copy.deepcopy(model), optimiser(model, config))
     settings = config.model_dump(mode="json", exclude=UNDECISIVE)
     state.about = {"config": settings, **{k: lesson.card[k] for k in sorted(lesson.card)}}
     if lesson.critic is not None:
-        critic = lesson.critic().to(device)
+        critic = laid_out(lesson.critic().to(device), config)
         state.critic = Critic(critic, optimiser(critic, config))
     return state
 

@@ -13,6 +13,18 @@ from torch import nn
 from voxbench.training.config import TrainingConfig
 
 
+def laid_out(model: nn.Module, config: TrainingConfig) -> nn.Module:
+    """The model, its 3-D convolutions with channels last where they work in bf16: half the time on a CPU.
+
+    Only bf16: in fp32 less is gained, and the sums of runs made earlier would change.
+    """
+    if config.precision == "bf16":
+        for part in model.modules():
+            if isinstance(part, nn.Conv3d | nn.ConvTranspose3d):
+                part.to(memory_format=torch.channels_last_3d)
+    return model
+
+
 def optimiser(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW over all parameters of a model; its learning rate is set before every update."""
     return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
