@@ -8,7 +8,8 @@ import pytest
 from voxbench.errors import GridMismatchError
 from voxbench.geometry import Affine, Grid
 from voxbench.metrics import lymph_nodes
-from voxbench.metrics.nodes import axes_in_plane, components, enlarged, measured
+from voxbench.metrics.flat_axes import axes_in_plane
+from voxbench.metrics.nodes import components, enlarged, measured
 
 CT = Grid.from_parts((50, 50, 16), (0.826, 0.826, 3.0), (-20.0, -15.0, 100.0))
 
