@@ -202,7 +202,10 @@ def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline
         plane = sagittal(mask, frame)
         front, back = run(plane[:, plane.shape[1] // 2])
         shares = front - np.linspace(0.15, 0.85, 15) * (front - back)
-        ends = np.array([run(plane[pixel_of(y)]) for y in shares])
+        ends = np.array([(NAN, NAN) if np.isnan(y) else run(plane[pixel_of(y)]) for y in shares])
+        if np.isnan(ends).any():
+            count = np.count_nonzero(mask.array)
+            raise EmptyShapeError(f"vertebra {number} is too small or too thin to be measured: {count} voxels")
         slopes = [float(np.polyfit(shares, ends[:, side], 1)[0]) for side in (0, 1)]
         across = cut(mask, frame, (0, 2))
         wide = run(across[:, across.shape[1] // 2])
