@@ -190,13 +190,13 @@ simulate spider: not a number | simulate spider --slice-mm nan 3 --out out | 2 |
 simulate spider: too thick | simulate spider --slice-mm 3 200 --out out  | 2 | --slice-mm: ~ less than or equal to 20
 """
 TRAINING = """
-train: images, no labels | TRAIN s_unlabelled                          | 1 | s_unlabelled: no label map in masks/ for 1_t2
-train: nothing there     | TRAIN nothing                               | 1 | nothing/images: no image here ~ 1_t2.mha
-train: not there         | TRAIN nowhere                               | 1 | nowhere/images: no image here
+train: images, no labels | TRAIN s_unlabelled --out out                          | 1 | s_unlabelled: no label map in masks/ for 1_t2
+train: nothing there     | TRAIN nothing --out out                               | 1 | nothing/images: no image here ~ 1_t2.mha
+train: not there         | TRAIN nowhere --out out                               | 1 | nowhere/images: no image here
 predict: no weights      | predict spider --data s_good --out out --weights nothing | 1 | nothing ~ voxbench train
 predict: no images       | predict spider --data nothing --out out --weights nothing | 1 | nothing: no .mha here
 """
-TRAIN = "train spider --out out --plan plan.toml --steps 1 --warm-up 1 --validate-every 1 --data"
+TRAIN = "train spider --plan plan.toml --steps 2 --warm-up 1 --validate-every 2 --data"
 
 
 @pytest.mark.parametrize(("words", "code", "said"), rows(TABLE))

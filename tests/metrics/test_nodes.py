@@ -144,6 +144,15 @@ def test_the_long_axis_is_no_shorter_than_any_pair_of_pixel_centres():
         assert short_axis <= long_axis + 1e-12
 
 
+def test_tips_that_pixels_miss_lie_between_the_sides_of_pixels_and_their_corners():
+    needle = np.array([[1, 1, 1], [0, 0, 1]], bool)  # of an ellipse of 4.3 x 1.5 pixels
+    long_axis, _ = axes_in_plane(needle, (1.5, 1.5))
+    assert np.hypot(2, 1) + 0.9 < long_axis / 1.5 <= np.hypot(3, 2)
+    assert axes_in_plane(np.ones((1, 10), bool), (1.0, 1.0)) == (10, 1)
+    line, _ = axes_in_plane(np.eye(6, dtype=bool), (1.0, 1.0))
+    assert 5 * 2**0.5 < line <= 6 * 2**0.5 + 1e-9
+
+
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(GridMismatchError, match=r"(?s)\(2, 2, 2\).*\(3, 3, 3\)"):
         lymph_nodes(np.ones((2, 2, 2), bool), Grid.from_parts((3, 3, 3)))
