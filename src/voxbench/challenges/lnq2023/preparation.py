@@ -94,8 +94,9 @@ def whole_hu(image: Volume) -> Volume:
 def _labels(path: Path, image: Volume) -> tuple[LabelMap, list[str]]:
     """1 in nodes, on the CT's grid; what had to be done for that."""
     labels = read_labels(path)
-    said, nodes = [], labels.array > 0
-    ids = labels.ids
+    said, nodes, ids = [], labels.array > 0, labels.ids
+    if ids and ids[0] < 0:
+        raise InputError(f"{path}: label {ids[0]}; labels of nodes are above 0 (is this the CT?)")
     if any(label not in (0, 1) for label in ids):
         said.append(f"labels {', '.join(map(str, ids[:5]))}{' ...' if len(ids) > 5 else ''} made 1 where above 0")
     before = np.count_nonzero(nodes) * labels.grid.voxel_volume
