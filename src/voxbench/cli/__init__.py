@@ -30,6 +30,8 @@ VERBS = {
     "spine": "Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
+    "export": "Hand data and results over to nnU-Net, BIDS, 3D Slicer, DICOM.",
+    "nnunet": "Run nnU-Net v2 in its own environment and bring its predictions back.",
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
     "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",

@@ -1,0 +1,15 @@
+"""voxbench export: data and results in the forms of other programs."""
+
+from __future__ import annotations
+
+import cyclopts
+
+from voxbench.cli.export_bids import bids
+from voxbench.cli.export_labels import dicom_seg, slicer
+from voxbench.cli.export_nnunet import app as nnunet
+
+app = cyclopts.App(name="export", help="Hand data and results over to nnU-Net, BIDS, 3D Slicer, DICOM.")
+app.command(nnunet)
+app.command(bids, name="bids")
+app.command(slicer, name="slicer")
+app.command(dicom_seg, name="dicom-seg")
