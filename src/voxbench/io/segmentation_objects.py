@@ -101,7 +101,7 @@ def write_segmentation_object(
 def _frames(labels: LabelMap, series: Path) -> AnyArray:
     """The labels as [slice, row, column] of the series."""
     grid = read_grid(series)
-    order = Reordering.to(labels.grid, grid.orientation)
+    order = Reordering.to(labels.grid, grid.orientation[:3])  # a + behind them says oblique
     require_same_grid(grid, order.grid(labels.grid), (str(series), "labels"))
     return np.ascontiguousarray(order(labels.array).transpose(2, 1, 0))
 

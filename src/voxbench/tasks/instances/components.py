@@ -9,7 +9,7 @@ from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import CANAL, DISC_CLASS, VERTEBRA_CLASS
 from voxbench.tasks.instances.centres import CentresConfig, instances
 from voxbench.tasks.instances.targets import centres_of, offsets_to
-from voxbench.types import AnyArray, Labels, Mask
+from voxbench.types import AnyArray, Labels
 
 CORE = 0.5
 """Where a vertebra is at least this deep, of the deepest place of all, it is body: arches and processes are thinner."""
@@ -97,7 +97,7 @@ def _joined_up(parts: Labels, there: LabelMap, least_mm3: float) -> Labels:
     return dense[parts]
 
 
-def _at_the_ends(parts: Labels, there: LabelMap) -> Mask:
+def _at_the_ends(parts: Labels, there: LabelMap) -> AnyArray:
     """Pieces that the image cuts above or below: small, and yet not a part of another."""
     axis = Reordering.to(there.grid).axes[2]
     cut = np.zeros(int(parts.max()) + 1, bool)
@@ -107,7 +107,7 @@ def _at_the_ends(parts: Labels, there: LabelMap) -> Mask:
     return cut
 
 
-def _nearest_large(parts: Labels, small: AnyArray, large: Mask, there: LabelMap) -> AnyArray:
+def _nearest_large(parts: Labels, small: AnyArray, large: AnyArray, there: LabelMap) -> AnyArray:
     """Of small pieces the nearest large one; 0 where that is too far."""
     from scipy.ndimage import binary_erosion
     from scipy.spatial import KDTree
