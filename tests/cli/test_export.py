@@ -274,7 +274,7 @@ def test_colours_and_names_of_a_table_reach_slicer_and_bids(spider: Path, tmp_pa
         ("slicer spider/nothing.mha --out x.seg.nrrd", 1, "nothing.mha: cannot be read"),
         ("slicer spider/images/1_t1.mha --out x.seg.nrrd", 1, "whole numbers"),
         ("slicer spider/masks/1_t1.mha --out x.seg.nrrd --names names.tsv", 1, "names.tsv: cannot be read"),
-        ("slicer spider --out slicer", 1, "no label map here"),
+        ("slicer spider --out slicer", 1, "no image here"),
         ("bids nowhere --out bids", 1, "nowhere: no such folder"),
         ("bids spider/images --out bids", 1, "whole numbers"),
         ("bids spider/masks --out spider", 1, "not BIDS derivatives that voxbench exported"),

@@ -121,7 +121,7 @@ def test_what_makes_no_names_is_refused(tmp_path: Path) -> None:
         write_labels(tmp_path / "in" / file, labels())
     with pytest.raises(InputError, match=r"sub-ab_seg-voxbench_dseg\.nii\.gz: two results would be called so"):
         results_in(tmp_path / "in", BidsExport())
-    with pytest.raises(FileReadError, match="no results here"):
+    with pytest.raises(FileReadError, match="no image here"):
         results_in(tmp_path / "empty", BidsExport())
     with pytest.raises(FileReadError, match="no such folder"):
         results_in(tmp_path / "nowhere", BidsExport())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from voxbench.errors import EmptyShapeError, GridMismatchError, InputError
 from voxbench.geometry import Grid, LabelMap, resample
@@ -18,37 +17,13 @@ from voxbench.geometry.orientation import Reordering
 from voxbench.io import read_grid, read_labels, write_labels
 from voxbench.io.segmentation_objects import SegmentationObject, write_segmentation_object
 
-TURN = np.array([[0.96, 0.28, 0.0], [-0.28, 0.96, 0.0]])
-SHAPE = (6, 8, 10)
-"""Slices, rows, columns."""
 NAMES = {3: "L3", 100: "canal", 203: "L3/L4"}
 
 
 @pytest.fixture(scope="module")
-def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def series(tmp_path_factory: pytest.TempPathFactory, ct_series: Callable[..., Path]) -> Path:
     """A CT series of six slices, in files that are not in the order of their places."""
-    folder = tmp_path_factory.mktemp("series")
-    uid, study, frame = generate_uid(), generate_uid(), generate_uid()
-    for n in range(SHAPE[0]):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
-        ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = uid, study, frame
-        ds.SeriesNumber, ds.InstanceNumber, ds.Modality = 2, n + 1, "CT"
-        ds.PatientID, ds.PatientName, ds.PatientBirthDate, ds.PatientSex = "case_0669", "Doe^Jane", "", ""
-        ds.StudyID, ds.StudyDate, ds.StudyTime, ds.AccessionNumber = "", "20230101", "000000", ""
-        ds.ReferringPhysicianName = ""
-        ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = *SHAPE[1:], 1, "MONOCHROME2"
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
-        ds.PixelSpacing, ds.SliceThickness = [0.5, 0.75], 2.5
-        ds.ImageOrientationPatient = TURN.ravel().tolist()
-        ds.ImagePositionPatient = (np.array([10.0, 20.0, 30.0]) + 2.5 * n * np.cross(*TURN)).tolist()
-        ds.RescaleSlope, ds.RescaleIntercept = 1, 0
-        ds.PixelData = np.zeros(SHAPE[1:], "<i2").tobytes()
-        ds.save_as(folder / f"{(5 * n) % 6}.dcm", enforce_file_format=True)
-    return folder
+    return ct_series(tmp_path_factory.mktemp("series"), lambda n: f"{(5 * n) % 6}.dcm")
 
 
 def drawn(grid: Grid) -> LabelMap:

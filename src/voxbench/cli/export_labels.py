@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 ENDING = ".seg.nrrd"
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz", ".dcm")
 
 
 def slicer(labels: Path, *, out: Path, names: str | None = None, force: Switch = False, json: Switch = False) -> None:
@@ -30,10 +29,11 @@ def slicer(labels: Path, *, out: Path, names: str | None = None, force: Switch =
     from voxbench.cli.progress import lines
     from voxbench.errors import UsageError
     from voxbench.io import to_json
+    from voxbench.io.folders import files_by_case
 
     if labels.is_dir() and not _is_series(labels):
         require_free_folder(out, force)
-        files = _files(labels)
+        files = files_by_case(labels)
         with lines("exporting") as tell, result_folder(out, {f"{c}{ENDING}" for c in files}, force) as folder:
             written = [_segments(path, folder / f"{case}{ENDING}", names) for case, path in files.items()]
             tell(f"{out}: {len(written)} segmentations")
@@ -110,21 +110,3 @@ def _is_series(folder: Path) -> bool:
     from voxbench.io.dicom import looks_like_dicom
 
     return any(looks_like_dicom(path) for path in folder.iterdir() if path.is_file())
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Label maps of a folder, by case."""
-    from voxbench.errors import FileReadError
-
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is None or path.name.startswith("."):
-            continue
-        case = path.name.removesuffix(suffix)
-        if case in found:
-            raise FileReadError(f"{case}: there twice\n  {found[case]}\n  {path}")
-        found[case] = path
-    if not found:
-        raise FileReadError(f"{folder}: no label map here ({', '.join(SUFFIXES)})")
-    return found

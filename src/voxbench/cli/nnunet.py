@@ -31,6 +31,7 @@ def nnunet(
     planner: str | None = None,
     plans: str = "nnUNetPlans",
     device: Literal["cuda", "cpu", "mps"] = "cuda",
+    processes: int | None = None,
     data: Path | None = None,
     force: Switch = False,
     json: Switch = False,
@@ -51,6 +52,7 @@ def nnunet(
         planner: nnU-Net's class that plans, e.g. nnUNetPlannerResEncM.
         plans: What the planner calls its plans, e.g. nnUNetResEncUNetMPlans.
         device: cuda, cpu or mps.
+        processes: Processes that nnU-Net uses at a time, each with its own memory; by default its own numbers.
         data: Where the data are now, if they were moved since the export.
         force: Begin anew; what an earlier start left in OUT is removed.
         json: Print the predictions on standard output.
@@ -61,7 +63,7 @@ def nnunet(
     from voxbench.tasks.segmentation.nnunet_dataset import read_exported
 
     asked = {"configuration": configuration, "fold": fold, "trainer": trainer, "planner": planner, "plans": plans}
-    config = NnunetConfig.model_validate({**asked, "device": device})
+    config = NnunetConfig.model_validate({**asked, "device": device, "processes": processes})
     exported = read_exported(dataset.absolute(), data)
     run = NnunetRun(exported, out, config, find_programs(env))
     with lines("nnU-Net") as tell:

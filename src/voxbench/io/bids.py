@@ -21,10 +21,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError, UsageError
+from voxbench.errors import InputError, UsageError
 from voxbench.geometry import Grid, LabelMap
 from voxbench.io.displacements import read_displacement, write_displacement
-from voxbench.io.folders import new_data_set
+from voxbench.io.folders import files_by_case, new_data_set
 from voxbench.io.label_names import LabelNames, hex_colour
 from voxbench.io.read import read_labels, read_volume, write_labels, write_volume
 from voxbench.io.segments import segment_colour
@@ -35,7 +35,6 @@ BIDS_VERSION = "1.10.0"
 DESCRIPTION, MAPPING = "dataset_description.json", "code/voxbench.tsv"
 MARKS = (DESCRIPTION, MAPPING)
 WHAT = "BIDS derivatives that voxbench exported"
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".seg.nrrd", ".nrrd", ".mgz")
 REGISTERED: dict[str, tuple[Kind, str]] = {
     "displacement.nii.gz": ("displacement", "from-moving_to-fixed_mode-image"),
     "inverse_displacement.nii.gz": ("displacement", "from-fixed_to-moving_mode-image"),
@@ -95,17 +94,10 @@ def results_in(folder: Path, settings: BidsExport) -> tuple[Result, ...]:
         UsageError: The folder's name makes no subject, and none was given.
         InputError: Two files would get one name.
     """
-    if not folder.is_dir():
-        raise FileReadError(f"{folder}: no such folder")
     if (folder / "displacement.nii.gz").is_file():
         found = _registration(folder, settings)
     else:
-        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-        found = [_one(path) for path in files if path.name.endswith(SUFFIXES)]
-    if not found:
-        raise FileReadError(
-            f"{folder}: no results here\n  expected  label maps or displacements ({', '.join(SUFFIXES)})"
-        )
+        found = [_one(path, case) for case, path in files_by_case(folder).items()]
     targets: dict[str, Path] = {}
     for result in found:
         target = result.target(settings)
@@ -130,20 +122,19 @@ def _place(entities: str) -> dict[str, Any]:
     return {"SpatialReference": "the fixed image of the registration"} if entities.startswith("space-fixed") else {}
 
 
-def _one(path: Path) -> Result:
+def _one(path: Path, case: str) -> Result:
     """By its name."""
     pair = PAIR.fullmatch(path.name)
     if pair is not None:
         fixed, moving = (_plain(part) for part in pair.groups())
         name = f"sub-{fixed}_from-{moving}_to-{fixed}_mode-image"
         return Result(path, "displacement", name)
-    return Result(path, "labels", _subject(path))
+    return Result(path, "labels", _subject(path, case))
 
 
-def _subject(path: Path) -> str:
+def _subject(path: Path, case: str) -> str:
     """``sub-X`` and, for SPIDER's series, which one; names that are BIDS already keep their entities."""
-    suffix = next(suffix for suffix in SUFFIXES if path.name.endswith(suffix))
-    stem = re.sub(r"[-_](d?seg|labels?|pred)$", "", path.name.removesuffix(suffix))
+    stem = re.sub(r"[-_](d?seg|labels?|pred)$", "", case)
     if (series := SPIDER.fullmatch(stem)) is not None:
         return f"sub-{series[1]}_acq-{_plain(series[2])}"
     if (case := LNQ.fullmatch(stem)) is not None:

@@ -8,7 +8,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxbench.errors import FileWriteError
+from voxbench.errors import FileReadError, FileWriteError
+
+VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz")
+"""How files of volumes end."""
+
+
+def files_by_case(folder: Path, endings: Sequence[str] = VOLUMES) -> dict[str, Path]:
+    """The files right in a folder, by their names without the ending; hidden ones are left out.
+
+    Args:
+        folder: The folder.
+        endings: Files of other endings are left out; a longer ending stands before one that it ends in.
+
+    Raises:
+        FileReadError: There is no such folder, no such file, or a case is there twice.
+    """
+    if not folder.is_dir():
+        raise FileReadError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in endings if path.name.endswith(ending)), None)
+        if ending is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case = path.name.removesuffix(ending)
+        if case in found:
+            raise FileReadError(f"{case}: there twice\n  {found[case]}\n  {path}")
+        found[case] = path
+    if not found:
+        raise FileReadError(f"{folder}: no image here ({', '.join(endings)})")
+    return found
 
 
 def refuse_foreign(paths: Sequence[Path], force: bool) -> None:

@@ -23,6 +23,7 @@ from voxbench.tasks.segmentation.nnunet import (
     NnunetRun,
     find_programs,
     steps,
+    variables,
 )
 from voxbench.tasks.segmentation.nnunet_dataset import RawNaming, read_exported, write_raw
 from voxbench.tasks.segmentation.nnunet_folder import Pairs, folder_source, original_ids
@@ -218,6 +219,18 @@ def test_the_three_calls_are_those_of_nnunets_documentation(tmp_path: Path) -> N
         "nnUNetv2_predict -i /raw/Dataset042_Toy/imagesTs -o /run/classes -d 042 -c 3d_fullres -f 1 "
         "-tr nnUNetTrainer -p nnUNetResEncUNetMPlans -device cpu --continue_prediction"
     )
+    few = config.model_copy(update={"processes": 2})
+    plan, train_too, predict = map(str, steps(Path("/raw/Dataset042_Toy"), 42, Path("/run"), few))
+    assert plan.endswith("-c 3d_fullres -npfp 2 -np 2 --verify_dataset_integrity")
+    assert train_too == train
+    assert predict.endswith("-device cpu -npp 2 -nps 2 --continue_prediction")
+    assert variables(Path("/raw/Dataset042_Toy"), Path("/run"), 2) == {
+        "nnUNet_raw": "/raw",
+        "nnUNet_preprocessed": "/run/nnUNet_preprocessed",
+        "nnUNet_results": "/run/nnUNet_results",
+        "nnUNet_def_n_proc": "2",
+        "nnUNet_n_proc_DA": "2",
+    }
 
 
 @pytest.mark.parametrize("how", ["folder", "bin", "python", "path"])

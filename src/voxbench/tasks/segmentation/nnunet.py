@@ -40,6 +40,9 @@ class NnunetConfig(Config):
     planner: str | None = Field(default=None, pattern=r"^\w+$", description="Its class that plans, if not its default.")
     plans: str = Field(default="nnUNetPlans", pattern=r"^\w+$", description="What the planner calls its plans.")
     device: Literal["cuda", "cpu", "mps"] = Field(default="cuda", description="Where it computes.")
+    processes: int | None = Field(
+        default=None, ge=1, description="Processes at a time, each takes memory; None: its own."
+    )
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,21 @@ def steps(folder: Path, number: int, out: Path, config: NnunetConfig, held_out: 
     """
     ident = f"{number:03d}"
     planner = () if config.planner is None else ("-pl", config.planner)
-    plan = Step(PROGRAMS[0], ("-d", ident, *planner, "-c", config.configuration, "--verify_dataset_integrity"))
+    many = "" if config.processes is None else str(config.processes)
+    read, export = (("-npfp", many, "-np", many), ("-npp", many, "-nps", many)) if many else ((), ())
+    plan = Step(PROGRAMS[0], ("-d", ident, *planner, "-c", config.configuration, *read, "--verify_dataset_integrity"))
     how = ("-tr", config.trainer, "-p", config.plans, "-device", config.device)
     train = Step(PROGRAMS[1], (ident, config.configuration, config.fold, *how, "--c"))
     folders = ("-i", str(folder / "imagesTs"), "-o", str(out / PREDICTED))
     which = ("-d", ident, "-c", config.configuration, "-f", config.fold)
-    predict = Step(PROGRAMS[2], (*folders, *which, *how, "--continue_prediction"))
+    predict = Step(PROGRAMS[2], (*folders, *which, *how, *export, "--continue_prediction"))
     return (plan, train, predict) if held_out else (plan, train)
 
 
-def variables(folder: Path, out: Path) -> dict[str, str]:
+def variables(folder: Path, out: Path, processes: int | None = None) -> dict[str, str]:
     """What nnU-Net's programs look for in their environment."""
-    return {
+    many = {} if processes is None else dict.fromkeys(("nnUNet_def_n_proc", "nnUNet_n_proc_DA"), str(processes))
+    return many | {
         "nnUNet_raw": str(folder.parent),
         "nnUNet_preprocessed": str(out / PREPROCESSED),
         "nnUNet_results": str(out / RESULTS),
@@ -187,7 +193,7 @@ class NnunetRun:
 
     def _about(self) -> dict[str, Any]:
         hashes = {name: sha256(self.dataset.folder / name) for name in (DATASET, SPLITS, MAPPING)}
-        settings = self.config.model_dump(mode="json")
+        settings = self.config.model_dump(mode="json", exclude={"processes"})
         return {"run": "voxbench nnunet", "dataset": self.dataset.folder.name, "settings": settings, "sha256": hashes}
 
     def _begin(self, force: bool) -> list[str]:
@@ -229,7 +235,7 @@ class NnunetRun:
         program = self.programs[step.program]
         log = self.out / LOG
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        environment |= variables(self.dataset.folder.absolute(), self.out.absolute())
+        environment |= variables(self.dataset.folder.absolute(), self.out.absolute(), self.config.processes)
         environment["PATH"] = os.pathsep.join([str(Path(program).parent), environment.get("PATH", "")])
         with log.open("ab") as file:
             file.write(f"$ {step}\n".encode())

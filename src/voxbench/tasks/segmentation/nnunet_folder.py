@@ -11,10 +11,9 @@ import numpy as np
 from voxbench.errors import FileReadError, InputError, UsageError
 from voxbench.geometry import LabelMap, Volume, require_same_grid
 from voxbench.io import read_labels, read_volume
+from voxbench.io.folders import files_by_case
 from voxbench.tasks.segmentation.nnunet_dataset import RawCase, RawSource
 from voxbench.types import AnyArray
-
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def folder_source(pairs: Pairs) -> RawSource:
         InputError: There are no labels at all.
         UsageError: The pattern for patients fits a name not at all.
     """
-    images, labels = (_files(folder) for folder in (pairs.images, pairs.labels))
+    images, labels = (files_by_case(folder) for folder in (pairs.images, pairs.labels))
     lost = sorted(set(labels) - set(images))
     if lost:
         raise FileReadError(f"{labels[lost[0]]}: no image of this name in {pairs.images}")
@@ -70,24 +69,6 @@ def folder_source(pairs: Pairs) -> RawSource:
     known = _unlike(tuple(names.get(label) or f"label_{label}" for label in classes))
     back = {number: label for label, number in classes.items()}
     return RawSource("folder", pairs.images, pairs.channel, known, cases, read, back, ".nii.gz")
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Of a folder, by case."""
-    if not folder.is_dir():
-        raise FileReadError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is None or path.name.startswith(".") or not path.is_file():
-            continue
-        case = path.name.removesuffix(suffix)
-        if case in found:
-            raise FileReadError(f"{case}: there twice\n  {found[case]}\n  {path}")
-        found[case] = path
-    if not found:
-        raise FileReadError(f"{folder}: no image here ({', '.join(SUFFIXES)})")
-    return found
 
 
 def _patient(case: str, pattern: re.Pattern[str] | None) -> str:
