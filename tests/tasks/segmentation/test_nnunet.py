@@ -119,6 +119,8 @@ def test_an_export_is_there_whole_or_not_at_all_and_never_over_something_else(pa
     export(pairs, tmp_path / "raw")
     with pytest.raises(FileWriteError, match="exported for nnU-Net already; --force replaces it"):
         export(pairs, tmp_path / "raw")
+    with pytest.raises(FileWriteError, match="Dataset042_Toy: has the number 42 already; give another one"):
+        write_raw(tmp_path / "raw", folder_source(pairs), RawNaming(number=42, name="Other", folds=2), force=True)
     (tmp_path / "raw" / "Dataset042_Toy" / "voxbench.json").unlink()
     with pytest.raises(FileWriteError, match="not a data set that voxbench exported for nnU-Net; give another folder"):
         write_raw(tmp_path / "raw", folder_source(pairs), RawNaming(number=42, name="Toy", folds=2), force=True)

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
+from voxbench.errors import FileReadError, FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.io import read_json, write_json, write_labels, write_volume
 from voxbench.io.folders import new_data_set
@@ -143,13 +143,16 @@ def write_raw(
 
     Raises:
         InputError: There is nothing to learn from, fewer patients than folds, or a case cannot be used.
-        FileWriteError: Something else is there, or the folder cannot be written.
+        FileWriteError: Something else is there or has the number, or the folder cannot be written.
     """
     learned = [case for case in source.cases if case.training]
     if not learned:
         raise InputError(f"{source.data}: no case with labels to learn from")
     folds = make_folds({case.name: case.patient for case in learned}, naming.folds, naming.seed)
     folder = out / naming.folder
+    taken = [path for path in out.glob(f"Dataset{naming.number:03d}_*") if path != folder] if out.is_dir() else []
+    if taken:
+        raise FileWriteError(f"{taken[0]}: has the number {naming.number} already; give another one with --number")
     with new_data_set(folder, MARKS, force, WHAT) as place:
         for name in ("imagesTr", "labelsTr", "imagesTs"):
             (place / name).mkdir()
