@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from voxbench.cli import main
 from voxbench.errors import EmptyShapeError, GridMismatchError, InputError
 from voxbench.geometry import Grid, LabelMap, resample
 from voxbench.geometry.orientation import Reordering
@@ -79,6 +81,22 @@ def test_it_says_what_segments_are_and_who_the_patient_is(series: Path, tmp_path
     first = found.get_segment_description(1)
     assert first.algorithm_type == hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC
     assert hd.color.CIELabColor.from_dicom_value(first.RecommendedDisplayCIELabValue).to_rgb()[0] > 240
+
+
+def test_the_command_says_which_segment_is_which_label(series: Path, tmp_path: Path, capsys) -> None:
+    write_labels(tmp_path / "x.nii.gz", drawn(read_grid(series)))
+    words = ["export", "dicom-seg", tmp_path / "x.nii.gz", "--series", series, "--out", tmp_path / "x.dcm"]
+    call = [str(word) for word in (*words, "--names", "spine", "--form", "labelmap", "--json")]
+    assert main(call) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["segment"], row["label"], row["name"]) for row in rows] == [
+        (1, 3, "L3"),
+        (2, 100, "canal"),
+        (3, 203, "L3/L4"),
+    ]
+    assert read_labels(tmp_path / "x.dcm").array.dtype == np.uint8
+    assert main(call) == 1
+    assert "x.dcm: exists already\n  --force replaces it" in capsys.readouterr().err
 
 
 def test_files_of_others_keep_their_segments_numbers(series: Path, tmp_path: Path) -> None:

@@ -10,12 +10,9 @@ import cyclopts
 if TYPE_CHECKING:
     from voxbench.tasks.segmentation.nnunet_dataset import RawSource
 
-app = cyclopts.App(name="nnunet", help="Write data in nnU-Net v2's raw layout, with folds by patient.")
-
 Switch = Annotated[bool, cyclopts.Parameter(negative="")]
 
 
-@app.command(name="spider")
 def spider(
     *,
     data: Path,
@@ -45,7 +42,6 @@ def spider(
     _export(raw_source(data, subset), out, (number, name, folds, seed), force)
 
 
-@app.command(name="lnq2023")
 def lnq2023(
     *,
     data: Path,
@@ -74,7 +70,6 @@ def lnq2023(
     _export(raw_source(data, labels), out, (number, name, folds, seed), force)
 
 
-@app.command(name="folder")
 def folder(
     *,
     images: Path,

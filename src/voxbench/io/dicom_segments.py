@@ -49,7 +49,7 @@ def read_segments(path: Path) -> RawImage:
     names = {ids[n]: str(segment.segment_label) for n, segment in described.items()}
     array, matrix = in_file_order(np.asarray(volume.array), np.asarray(volume.affine, dtype=np.float64))
     if any(number != label for number, label in ids.items()):
-        table = np.zeros(max(ids) + 1, np.int64)
+        table = np.zeros(max(ids) + 1, np.min_scalar_type(max(ids.values())))
         table[list(ids)] = list(ids.values())
         array = table[array]
     return RawImage(path, "DICOM segmentation", array, matrix, names=names)
