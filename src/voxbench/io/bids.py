@@ -137,8 +137,8 @@ def _subject(path: Path, case: str) -> str:
     stem = re.sub(r"[-_](d?seg|labels?|pred)$", "", case)
     if (series := SPIDER.fullmatch(stem)) is not None:
         return f"sub-{series[1]}_acq-{_plain(series[2])}"
-    if (case := LNQ.fullmatch(stem)) is not None:
-        return f"sub-{case[1]}"
+    if (number := LNQ.fullmatch(stem)) is not None:
+        return f"sub-{number[1]}"
     if ENTITIES.fullmatch(stem):
         return stem
     if not _plain(stem):
