@@ -79,6 +79,32 @@ def read_header(path: Path, tags: Sequence[str]) -> Any:
         return _read(path, tags)
 
 
+def series_headers(path: Path) -> list[Any]:
+    """All headers of a classic series, in the order in which `read_dicom` stacks the slices.
+
+    Args:
+        path: A folder that holds one series, or one of its files.
+
+    Raises:
+        FileReadError: It cannot be read.
+        DimensionError: It is a multi-frame image, or its images have no position in space.
+    """
+    import pydicom
+
+    chosen, headers = _series(path)
+    if _frames(headers[0]) > 1 or str(headers[0].get("SOPClassUID")) in SEGMENTATIONS:
+        raise DimensionError(f"{path}: a multi-frame image; a classic series, one file per slice, is needed")
+    whole = []
+    for file in chosen:
+        with _named_failures(file):
+            whole.append(pydicom.dcmread(file, stop_before_pixels=True))
+    if any("ImagePositionPatient" not in one or "ImageOrientationPatient" not in one for one in whole):
+        raise DimensionError(f"{path}: images without a position in space (radiographs?)")
+    cosines = np.array(whole[0].ImageOrientationPatient, dtype=np.float64)
+    normal = np.cross(cosines[:3], cosines[3:])
+    return sorted(whole, key=lambda one: float(np.array(one.ImagePositionPatient, dtype=np.float64) @ normal))
+
+
 def _frames(header: Any) -> int:
     """How many frames a file holds."""
     return int(header.get("NumberOfFrames") or 1)

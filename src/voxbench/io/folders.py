@@ -8,7 +8,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxbench.errors import FileWriteError
+from voxbench.errors import FileReadError, FileWriteError
+
+VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz")
+"""How files of volumes end."""
+
+
+def files_by_case(folder: Path, endings: Sequence[str] = VOLUMES) -> dict[str, Path]:
+    """The files right in a folder, by their names without the ending; hidden ones are left out.
+
+    Args:
+        folder: The folder.
+        endings: Files of other endings are left out; a longer ending stands before one that it ends in.
+
+    Raises:
+        FileReadError: There is no such folder, no such file, or a case is there twice.
+    """
+    if not folder.is_dir():
+        raise FileReadError(f"{folder}: no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in endings if path.name.endswith(ending)), None)
+        if ending is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case = path.name.removesuffix(ending)
+        if case in found:
+            raise FileReadError(f"{case}: there twice\n  {found[case]}\n  {path}")
+        found[case] = path
+    if not found:
+        raise FileReadError(f"{folder}: no image here ({', '.join(endings)})")
+    return found
 
 
 def refuse_foreign(paths: Sequence[Path], force: bool) -> None:
@@ -26,35 +55,37 @@ def refuse_foreign(paths: Sequence[Path], force: bool) -> None:
         raise FileWriteError(f"{paths[0]}{more}: exists already\n  --force replaces it, or give another folder")
 
 
-def require_replaceable(out: Path, marks: Sequence[str], force: bool) -> None:
-    """Refuse a folder that a simulated data set must not replace, before the work starts.
+def require_replaceable(out: Path, marks: Sequence[str], force: bool, what: str = "a simulated data set") -> None:
+    """Refuse a folder that a data set of ours must not replace, before the work starts.
 
     Args:
         out: The folder.
-        marks: Files and folders that a simulated data set holds, by which it is known.
+        marks: Files and folders that such a data set holds, by which it is known.
         force: Whether one that is there may be replaced.
+        what: What it is called in messages.
 
     Raises:
-        FileWriteError: It is a file, holds something else, or a simulated data set and ``force`` is not set.
+        FileWriteError: It is a file, holds something else, or such a data set and ``force`` is not set.
     """
     if out.is_file():
         raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not all((out / mark).exists() for mark in marks):
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
+        raise FileWriteError(f"{out}: holds something that is not {what}; give another folder")
     if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")
+        raise FileWriteError(f"{out}: holds {what} already; --force replaces it")
 
 
 @contextmanager
-def new_data_set(out: Path, marks: Sequence[str], force: bool) -> Iterator[Path]:
+def new_data_set(out: Path, marks: Sequence[str], force: bool, what: str = "a simulated data set") -> Iterator[Path]:
     """A temporary folder that becomes ``out`` when the block succeeds; what was there is lost only then.
 
     Args:
         out: Where the data set will be.
         marks: As in `require_replaceable`.
-        force: Whether a simulated data set that is there may be replaced.
+        force: Whether a data set of ours that is there may be replaced.
+        what: What it is called in messages.
 
     Yields:
         The folder to write to.
@@ -62,7 +93,7 @@ def new_data_set(out: Path, marks: Sequence[str], force: bool) -> Iterator[Path]
     Raises:
         FileWriteError: ``out`` must not be replaced (said at once), or cannot be written.
     """
-    require_replaceable(out, marks, force)
+    require_replaceable(out, marks, force, what)
     temporary, old = (out.parent / f".{secrets.token_hex(4)}.{kind}.{out.name}" for kind in ("part", "old"))
     try:
         temporary.mkdir(parents=True)

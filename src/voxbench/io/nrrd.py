@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,11 +12,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from voxbench.errors import DimensionError, FileReadError, FileWriteError
-from voxbench.geometry import Grid, LabelMap
+from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
 from voxbench.io.layout import array_from_file_order, file_order
 from voxbench.io.raw import LPS_FROM_RAS, RawImage, storable
-from voxbench.io.segments import merged_layers, segment_fields, segments_in
+from voxbench.io.segments import merged_layers, segments_in
 from voxbench.types import AnyArray, Matrix4
 
 RAS_SIGNS = {
@@ -55,14 +56,14 @@ def read_nrrd(path: AnyPath) -> RawImage:
     return replace(raw, format="Slicer segmentation (NRRD)", array=array, names=names, notes=(*notes, *more))
 
 
-def write_nrrd(path: AnyPath, array: AnyArray, grid: Grid, segments: LabelMap | None = None) -> None:
+def write_nrrd(path: AnyPath, array: AnyArray, grid: Grid, fields: Mapping[str, str] | None = None) -> None:
     """Write an array [i, j, k] as .nrrd, compressed, in the LPS space that other programs expect.
 
     Args:
         path: Where the file will be.
         array: The voxels.
         grid: Where they lie.
-        segments: The label map they are of, for the fields of a .seg.nrrd.
+        fields: More header fields, those of a .seg.nrrd.
 
     Raises:
         FileWriteError: The file cannot be written.
@@ -80,8 +81,7 @@ def write_nrrd(path: AnyPath, array: AnyArray, grid: Grid, segments: LabelMap | 
         "kinds": ["domain"] * 3,
         "encoding": "gzip",
     }
-    if segments is not None:
-        header |= segment_fields(segments)
+    header |= fields or {}
     with atomic(path) as temporary:
         nrrd.write(str(temporary), file_order(array).T, header, index_order="F", compression_level=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from voxbench.io.mgz import read_mgz, write_mgz
 from voxbench.io.nifti import read_nifti, write_nifti
 from voxbench.io.nrrd import read_nrrd, write_nrrd
 from voxbench.io.raw import RawImage, naming
+from voxbench.io.segments import Colour, segment_fields
 
 READERS: dict[str, Callable[[AnyPath], RawImage]] = {
     ".nii.gz": read_nifti,
@@ -101,14 +102,20 @@ def write_volume(path: AnyPath, volume: Volume) -> None:
     _write(Path(path), volume.array, volume)
 
 
-def write_labels(path: AnyPath, labels: LabelMap) -> None:
-    """Write label ids in the smallest integer dtype that holds them; ``.seg.nrrd`` keeps the names.
+def write_labels(path: AnyPath, labels: LabelMap, colours: Mapping[int, Colour] | None = None) -> None:
+    """Write label ids in the smallest integer dtype that holds them; ``.seg.nrrd`` keeps names and colours.
+
+    Args:
+        path: Where the file will be; the format follows from the suffix.
+        labels: What is written.
+        colours: Of some or all ids, for ``.seg.nrrd``; the others get one by their place in the file.
 
     Raises:
         FileWriteError: Unknown suffix, or the file cannot be written.
     """
     low, high = int(labels.array.min()), int(labels.array.max())
-    _write(Path(path), labels.array.astype(smallest_integer(low, high), copy=False), labels)
+    fields = segment_fields(labels, colours) if str(path).lower().endswith(".seg.nrrd") else None
+    _write(Path(path), labels.array.astype(smallest_integer(low, high), copy=False), labels, fields)
 
 
 def smallest_integer(low: int, high: int) -> np.dtype:
@@ -129,7 +136,7 @@ def require_writable_name(path: AnyPath) -> None:
         raise FileWriteError(f"{path}: unknown kind of file to write\n  known are {', '.join(WRITTEN)}")
 
 
-def _write(path: Path, array: np.ndarray, image: Volume | LabelMap) -> None:
+def _write(path: Path, array: np.ndarray, image: Volume | LabelMap, fields: Mapping[str, str] | None = None) -> None:
     """By suffix."""
     require_writable_name(path)
     name = path.name.lower()
@@ -140,5 +147,4 @@ def _write(path: Path, array: np.ndarray, image: Volume | LabelMap) -> None:
     elif name.endswith((".mgz", ".mgh")):
         write_mgz(path, array, image.grid)
     else:
-        segments = image if name.endswith(".seg.nrrd") and isinstance(image, LabelMap) else None
-        write_nrrd(path, array, image.grid, segments)
+        write_nrrd(path, array, image.grid, fields)
