@@ -52,6 +52,7 @@ def spine(labels: Path, *, out: Path, image: Path | None = None, force: Switch =
         write_json(folder / NUMBERS, {"labels": labels, "image": image, "levels": measured[0]})
         spine_picture(folder / PICTURE, drawn, measured, shown)
     _show(out, measured[0])
+    _tell_left_out(drawn.ids, {level.number for level in measured[0]})
     if json:
         print(to_json({"levels": measured[0]}))
 
@@ -65,6 +66,20 @@ def _require_overlap(labels: Path, outlines: tuple[Outline, ...], image: Path | 
     places = [grid.voxel_from_world(one.frame.centre) for one in outlines]
     if not any(((place >= -0.5) & (place <= np.array(grid.shape) - 0.5)).all() for place in places):
         raise GridMismatchError(f"{image}: no vertebra of {labels} lies in it\n  image   {grid!r}")
+
+
+def _tell_left_out(labels: tuple[int, ...], measured: set[int]) -> None:
+    """Which vertebrae were too small or too thin."""
+    from rich.console import Console
+
+    from voxbench.geometry.spine_labels import structure_of
+
+    structures = [structure_of(label) for label in labels]
+    there = sorted({one.number for one in structures if one.kind == "vertebra"})
+    for number in there:
+        if number not in measured:
+            said = f"vertebra {number} is too small or too thin to be measured; it is left out"
+            Console(stderr=True, highlight=False).print(said, soft_wrap=True)
 
 
 def _show(out: Path, levels: tuple) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,14 +102,14 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
 
     Each body is read in its own frame: up along the spine's curve, then turned until its endplates lie level on
     average; lengths are read on planes of 0.5 mm cut through the label by linear interpolation, so that they do not
-    depend on the voxels' axes.
+    depend on the voxels' axes. A vertebra of which too little is seen is left out.
 
     Args:
         labels: Numbers as in ``geometry.spine_labels``; bodies alone, without arches, discs or canal, will do.
 
     Raises:
         InputError: Some label means nothing.
-        EmptyShapeError: There is no vertebra.
+        EmptyShapeError: There is no vertebra, or none that can be measured.
     """
     there = {structure_of(label) for label in labels.ids}
     vertebrae = sorted((one for one in there if one.kind == "vertebra"), key=lambda one: one.number)
@@ -117,10 +118,8 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
     masks = {one.number: _mask(labels, one.number, PARTIAL + one.number) for one in vertebrae}
     centres = np.array([_thickest(masks[one.number]) for one in vertebrae])
     ups = _ups(centres, labels.grid)
-    outlines = [
-        _outline(masks[one.number], one.number, centre, up)
-        for one, centre, up in zip(vertebrae, centres, ups, strict=True)
-    ]
+    outlined = _outlined([one.number for one in vertebrae], masks, zip(centres, ups, strict=True))
+    outlines, vertebrae = list(outlined.values()), [one for one in vertebrae if one.number in outlined]
     canal = _mask(labels, CANAL) if CANAL in labels.ids else None
     ending = _cut_numbers(labels)
     levels = []
@@ -192,6 +191,22 @@ def _ups(centres: np.ndarray, grid: Grid) -> np.ndarray:
         return (grid.direction[:, k] * np.sign(grid.direction[2, k]))[None]
     ways = np.gradient(centres, axis=0)
     return ways / np.linalg.norm(ways, axis=1, keepdims=True)
+
+
+def _outlined(
+    numbers: Sequence[int], masks: Mapping[int, Volume], places: Iterable[tuple[Vector3, Vector3]]
+) -> dict[int, Outline]:
+    """The outlines of those that can be measured, by number."""
+    found: dict[int, Outline] = {}
+    refused: EmptyShapeError | None = None
+    for number, (centre, up) in zip(numbers, places, strict=True):
+        try:
+            found[number] = _outline(masks[number], number, centre, up)
+        except EmptyShapeError as error:
+            refused = refused or error
+    if not found and refused is not None:
+        raise refused
+    return found
 
 
 def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline:
