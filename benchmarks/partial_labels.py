@@ -102,12 +102,12 @@ def prepare(work: Path) -> None:
         csv.writer(file).writerows([("case", "completeness"), *((case, "full") for case in cases)])
 
 
-def run(work: Path, verb: str, words: list[Any]) -> Any:
-    """One command as a process of its own, one thread; what it cost."""
+def run(folder: Path, verb: str, words: list[Any]) -> Any:
+    """One command as a process of its own, one thread, with its log in a folder; what it cost."""
     from bench.measure import cost_of
 
     command = [sys.executable, "-m", "voxbench", verb, "lnq2023", *map(str, words)]
-    return cost_of(command, work / "log.txt", 1)
+    return cost_of(command, folder / f"{verb}.log", 1)
 
 
 def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
@@ -116,11 +116,34 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     place = work / f"{name.replace(' ', '-').replace(',', '')}-{seed}-{steps}"
     if (place / "row.json").is_file():
         return json.loads((place / "row.json").read_text())
-    settings = ["--force", "--steps", steps, "--warm-up", 50, "--precision", "bf16", "--seed", seed, "--validate-every", steps]
+    settings = [
+        "--force",
+        "--steps",
+        steps,
+        "--warm-up",
+        50,
+        "--precision",
+        "bf16",
+        "--seed",
+        seed,
+        "--validate-every",
+        steps,
+    ]
     where = ["--data", work / data, "--out", place / "run", "--cache", work / "cache", "--plan", work / "plan.toml"]
-    trained = run(work, "train", [*where, *settings, *words])
-    images = ["--data", work / "set" / "test", "--out", place / "predictions", "--weights", place / "run", "--force", "--overlap", 0.25]
-    predicted = run(work, "predict", images)
+    place.mkdir(exist_ok=True)
+    trained = run(place, "train", [*where, *settings, *words])
+    images = [
+        "--data",
+        work / "set" / "test",
+        "--out",
+        place / "predictions",
+        "--weights",
+        place / "run",
+        "--force",
+        "--overlap",
+        0.25,
+    ]
+    predicted = run(place, "predict", images)
     cases = scored(work / "set" / "test", place / "predictions")
     found, nodes, parts = (sum(case[key] for case in cases) for key in ("found", "nodes", "predicted"))
     made = {
