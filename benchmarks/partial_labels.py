@@ -202,8 +202,8 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     lines = [
         "# Partial labels: one node in five",
         "",
-        f"voxbench {about['voxbench']}, torch {about['torch']}, {about['date']}; {about['machine']}, one thread, shared "
-        f"with other work. {CASES} training cases and {TEST} test cases of `voxbench simulate lnq2023`, "
+        f"voxbench {about['voxbench']}, torch {about['torch']}, {about['date']}; {about['machine']}, one thread, "
+        f"shared with other work. {CASES} training cases and {TEST} test cases of `voxbench simulate lnq2023`, "
         f"{rows[0]['nodes']} nodes over 1 cm in the test cases; {options.steps} updates a row"
         + (f", means of {len(options.seeds)} seeds" if len(options.seeds) > 1 else "")
         + ".",

@@ -74,7 +74,7 @@ def test_organs_that_are_given_are_background_but_not_where_a_node_was_drawn(che
 
 
 def test_a_single_slice_and_a_case_without_a_node_are_taken(chest):
-    ct, nodes = chest()
+    ct, _ = chest()
     grid = ct.grid.cropped((0, 0, 12), (40, 28, 13))
     one = Volume(np.ascontiguousarray(ct.array[:, :, 12:13]), grid)
     assert survey(one).box == ((0, 40), (0, 28), (0, 1))  # no lungs of 300 ml
