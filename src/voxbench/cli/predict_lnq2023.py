@@ -39,27 +39,24 @@ def lnq2023(
         force: Predict again what is there already, and replace files of other origin.
         json: Print what was made on standard output.
     """
-    from pydantic import ValidationError
-
     from voxbench.cli.cases import NEXT, rows_of, run_cases
     from voxbench.cli.progress import lines
-    from voxbench.errors import MissingToolError, UsageError
+    from voxbench.cli.settings import checked
+    from voxbench.errors import MissingToolError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, require_all
+    from voxbench.jobs import Manner, records_of_files, require_all
 
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
     try:
-        from voxbench.challenges.lnq2023.trained import NodeRules, line, prepare_resume
+        from voxbench.challenges.lnq2023.trained import KIND, WRITTEN, NodeRules, line
         from voxbench.challenges.lnq2023.trained import jobs as jobs_of
     except ImportError as error:
         raise MissingToolError(f"--weights needs {error.name}: pip install 'voxbench[learn]'") from error
-    try:
-        settings = NodeRules(minimum_mm3=minimum_mm3, short_mm=short_mm, overlap=overlap, mirror=mirror)
-    except ValidationError as error:
-        told = error.errors()[0]
-        raise UsageError(f"--{str(told['loc'][0]).replace('_', '-')}: {told['msg']}; got {told['input']}") from error
+    values = {"minimum_mm3": minimum_mm3, "short_mm": short_mm, "overlap": overlap, "mirror": mirror}
+    settings = checked(NodeRules, values)
     todo = jobs_of(data, out, weights, settings)
-    manner = Manner(jobs, scheduler, prepare_resume(out, [job.key for job in todo], force=force), afresh=force)
+    kept = records_of_files(out, KIND, {job.key: f"{job.key}{WRITTEN}" for job in todo}, force=force)
+    manner = Manner(jobs, scheduler, kept, afresh=force)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)
     if json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 from pydantic import Field
 
-from voxbench.cli.settings import toml_settings
+from voxbench.cli.settings import checked, toml_settings
 from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -97,20 +97,13 @@ def run(*, run: Lnq2023Run, training: Annotated[Lnq2023Training, Parameter(name=
         run: What from, and where to.
         training: How.
     """
-    from pydantic import ValidationError
-
     from voxbench.cli.train_run import require_folder, require_learning
-    from voxbench.errors import UsageError
 
     require_learning()
     from voxbench.challenges.lnq2023.learning import Lnq2023Learning
 
     values = {name: getattr(run, name) for name in ("strategy", "share", "preset", "fold", "rounds")}
-    try:
-        learning = Lnq2023Learning.model_validate(values)
-    except ValidationError as error:
-        told = error.errors()[0]
-        raise UsageError(f"--{told['loc'][0]}: {told['msg']}; got {told['input']}") from error
+    learning = checked(Lnq2023Learning, values)
     require_folder(run.out)
     _train(run, learning, training)
 

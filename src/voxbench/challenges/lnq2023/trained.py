@@ -17,8 +17,7 @@ from voxbench.config import Config
 from voxbench.errors import FileReadError, FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.io import read_volume, write_labels
-from voxbench.io.folders import refuse_foreign
-from voxbench.jobs import Job, Record, Records
+from voxbench.jobs import Job, Record
 from voxbench.metrics.nodes import components, measured
 from voxbench.tasks.segmentation import Keep, keep_components
 from voxbench.tasks.segmentation.predict import Segmenter, load_segmenter
@@ -64,27 +63,6 @@ def jobs(images: Path, out: Path, weights: Sequence[Path], settings: NodeRules) 
         )
         for case, image in found.items()
     )
-
-
-def prepare_resume(out: Path, cases: Sequence[str], *, force: bool) -> Records:
-    """The records of an earlier start, without those whose files are gone.
-
-    Args:
-        out: Folder for predictions.
-        cases: Their names.
-        force: Whether files that are not ours may be replaced.
-
-    Raises:
-        FileWriteError: There are predictions that no earlier start of ours left.
-    """
-    kept = Records(out / "cases")
-    there = [path for case in cases if (path := out / f"{case}{WRITTEN}").exists()]
-    refuse_foreign(there if kept.kind != KIND else [], force)
-    kept.open(KIND)
-    for case in cases:
-        if not (out / f"{case}{WRITTEN}").is_file():
-            kept.path(case).unlink(missing_ok=True)
-    return kept
 
 
 def predict_case(case: tuple[str, Path], out: Path, weights: Sequence[Path], settings: NodeRules) -> Record:
