@@ -139,13 +139,13 @@ def _lesson(
 ) -> Lesson:
     """What the network of a folder learns; ``before`` is that of the one it goes on from."""
     from voxbench.challenges.lnq2023.learning import course, settle
-    from voxbench.cli.train_run import begin
+    from voxbench.cli.train_run import begin, silent
     from voxbench.tasks.segmentation.learning import segmentation_lesson
     from voxbench.tasks.segmentation.rounds import Confidence, next_round
 
     run, learning = given.run, given.learning
     cache = run.cache or run.out / "cache"
-    told = tell if before is None else (lambda _: None)
+    told = tell if before is None else silent
     if given.settled is None:
         given.settled = settle(run.data, learning, cache, given.plan, run.structures, told)
         told(str(given.settled.plan))
@@ -158,12 +158,16 @@ def _lesson(
 
 
 def _write_down(run: Lnq2023Run, given: Prepared) -> None:
-    """The plan and the split, before anything is learned."""
+    """The plan and the split, before anything is learned; with --force the rounds of an earlier run go."""
+    import shutil
+
     from voxbench.cli.train_run import begin
     from voxbench.io import atomic
     from voxbench.tasks.segmentation import to_toml, write_folds
 
     begin(run.out, run.force)
+    if run.force:
+        shutil.rmtree(run.out / "rounds", ignore_errors=True)
     with atomic(run.out / "plan.toml") as temporary:
         temporary.write_text(to_toml(given.plan), encoding="utf-8")
     write_folds(run.out / "splits.json", (given.split,))
