@@ -17,6 +17,7 @@ import csv
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -26,8 +27,10 @@ from typing import Any
 
 import numpy as np
 
-CASES, TEST, SEED = 20, 8, 1
-STEPS = 600
+CASES, TEST = 20, 8
+SEEDS = (1, 2)
+"""Of the cases to learn from, and of those to test on."""
+STEPS = 300
 PLAN = """\
 spacing = [4.0, 4.0, 4.0]
 patch = [24, 24, 24]
@@ -56,6 +59,7 @@ ROWS = {
     "two networks (cross)": ("set", "--strategy", "cross"),
     "two decoders": ("set", "--strategy", "decoders"),
     "ignore, 2 rounds of self-training": ("set", "--strategy", "ignore", "--rounds", "2"),
+    "positive-unlabelled, 2 rounds": ("set", "--strategy", "positive-unlabelled", "--rounds", "2"),
 }
 UPPER, NAIVE = "full labels", "naive background"
 
@@ -81,9 +85,11 @@ def main() -> None:
 def prepare(work: Path) -> None:
     """The simulated set, the same with full labels, and the plan."""
     (work / "plan.toml").write_text(PLAN)
+    like = ["--pixels", 104, "--spacing", 2, 3]
     if not (work / "set" / "truth.json").is_file():
-        words = ["--cases", CASES, "--test", TEST, "--pixels", 104, "--spacing", 2, 3, "--seed", SEED]
-        run(work, "simulate", [*words, "--out", work / "set"])
+        run(work, "simulate", ["--cases", CASES, *like, "--seed", SEEDS[0], "--out", work / "set"])
+    if not (work / "held" / "truth.json").is_file():
+        run(work, "simulate", ["--cases", 1, "--test", TEST, *like, "--seed", SEEDS[1], "--out", work / "held"])
     if (work / "full" / "dataset.csv").is_file():
         return
     from voxbench.geometry import LabelMap
@@ -113,7 +119,7 @@ def run(folder: Path, verb: str, words: list[Any]) -> Any:
 def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     """A row; one that an earlier start finished in the same folder is taken from there."""
     data, *words = ROWS[name]
-    place = work / f"{name.replace(' ', '-').replace(',', '')}-{seed}-{steps}"
+    place = work / f"{re.sub('[^a-z0-9]+', '-', name)}-{seed}-{steps}"
     if (place / "row.json").is_file():
         return json.loads((place / "row.json").read_text())
     settings = [
@@ -131,10 +137,12 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     ]
     where = ["--data", work / data, "--out", place / "run", "--cache", work / "cache", "--plan", work / "plan.toml"]
     place.mkdir(exist_ok=True)
-    trained = run(place, "train", [*where, *settings, *words])
+    if not (place / "train.json").is_file():
+        trained = run(place, "train", [*where, *settings, *words])
+        (place / "train.json").write_text(json.dumps({"cpu_s": trained.cpu_s}))
     images = [
         "--data",
-        work / "set" / "test",
+        work / "held" / "test",
         "--out",
         place / "predictions",
         "--weights",
@@ -144,7 +152,7 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
         0.25,
     ]
     predicted = run(place, "predict", images)
-    cases = scored(work / "set" / "test", place / "predictions")
+    cases = scored(work / "held" / "test", place / "predictions")
     found, nodes, parts = (sum(case[key] for case in cases) for key in ("found", "nodes", "predicted"))
     made = {
         "dice": float(np.mean([case["dice"] for case in cases])),
@@ -153,7 +161,7 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
         "found": found,
         "nodes": nodes,
         "false": (parts - found) / len(cases),
-        "train_cpu_s": trained.cpu_s,
+        "train_cpu_s": json.loads((place / "train.json").read_text())["cpu_s"],
         "predict_cpu_s": predicted.cpu_s / len(cases),
         "cases": cases,
     }

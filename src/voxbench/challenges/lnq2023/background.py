@@ -16,6 +16,7 @@ from voxbench.geometry import LabelMap, Volume, require_same_grid
 from voxbench.geometry.grid import world_axis_of_voxel_axis
 from voxbench.simulate.mediastinum import lungs_of
 from voxbench.tasks.segmentation import IGNORED, Frame
+from voxbench.tasks.segmentation.frame import places
 from voxbench.types import AnyArray, Mask
 
 Range = tuple[float, float]
@@ -23,6 +24,7 @@ Three = tuple[float, float, float]
 Ends = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Box = tuple[slice, slice, slice]
 SMOOTHING_MM = 1.0
+COARSE_MM = 4.0
 AROUND_MM = 15.0
 """How far around the lungs and the nodes a case is looked at."""
 
@@ -34,10 +36,13 @@ class SureBackground(Config):
         default=-60.0,
         description="Below, smoothed: air, lungs, fat (0.5 % of the challenge's node voxels are below -36).",
     )
-    high_hu: float = Field(
-        default=160.0, description="Above, smoothed, in one piece: bone, vessels (0.5 % of node voxels are above 157)."
-    )
+    high_hu: float = Field(default=130.0, description="Above, smoothed, in one piece: bone, vessels with contrast.")
     piece_ml: float = Field(default=0.5, ge=0, description="Least volume of such a piece; a calcified spot is smaller.")
+    thick_mm: float = Field(
+        default=40.0,
+        ge=0,
+        description="Soft tissue that holds a ball of this diameter: heart, liver, muscle; 0: nothing.",
+    )
     shell_mm: float = Field(default=3.0, ge=0, description="Around each labelled node.")
     hull_mm: float = Field(
         default=5.0, ge=0, description="Farther than this outside the lungs' convex hull, per slice."
@@ -115,6 +120,7 @@ def three_way(
     """
     smooth = _smooth(ct)
     sure = (smooth < settings.low_hu) | _pieces(smooth > settings.high_hu, settings.piece_ml * 1000, ct)
+    sure |= _thick(~sure, ct, settings.thick_mm)
     lungs = lungs_of(smooth, ct)
     if lungs.any():
         sure |= _outside_hull(lungs, ct, settings.hull_mm)
@@ -173,6 +179,24 @@ def _pieces(there: Mask, least_mm3: float, ct: Volume) -> Mask:
     large = np.bincount(numbered.ravel()) * ct.grid.voxel_volume >= least_mm3
     large[0] = False
     return large[numbered]
+
+
+def _thick(soft: Mask, ct: Volume, diameter_mm: float) -> Mask:
+    """Where soft tissue holds a ball, on voxels of 4 mm or the image's own."""
+    from scipy.ndimage import distance_transform_edt
+
+    frame = Frame.of(ct.grid)
+    frame = Frame.of(ct.grid, tuple(max(COARSE_MM, float(step)) for step in frame.spacing))
+    inside = frame.bring_labels(soft)
+    centres = np.asarray(distance_transform_edt(inside, sampling=frame.spacing)) >= diameter_mm / 2
+    out = np.zeros(soft.shape, bool)
+    if diameter_mm > 0 and centres.any():
+        found = np.asarray(distance_transform_edt(~centres, sampling=frame.spacing)) < diameter_mm / 2
+        nearest = [
+            np.rint(places(few, many)).astype(int) for few, many in zip(frame.shape, frame.ordered_shape, strict=True)
+        ]
+        frame.ordered(out)[:] = found[np.ix_(*nearest)]
+    return out & soft
 
 
 def _outside_hull(lungs: Mask, ct: Volume, far_mm: float) -> Mask:
