@@ -81,3 +81,22 @@ def test_a_single_slice_and_a_case_without_a_node_are_taken(chest):
     found = three_way(one, np.zeros(grid.shape, bool), SETTINGS, (0.4, 0.6))
     assert set(found.ids) == {IGNORED}
     assert (found.array[7:16, 7:21] == 0).all()
+
+
+@pytest.mark.parametrize("step", [2.0, 4.0])
+def test_soft_tissue_that_holds_a_large_ball_is_an_organ(step):
+    edge = round(60 / step)
+    hu = np.full((2 * edge, edge + 4, edge + 4), -1000.0, np.float32)
+    hu[2 : 2 + edge, 2:-2, 2:-2] = 50
+    small = (slice(edge + 4, edge + 4 + edge // 3), *(slice(4, 4 + edge // 3),) * 2)
+    hu[small] = 50
+    ct = Volume(hu, Grid.from_parts(hu.shape, (step, step, step)))
+    none = np.zeros(hu.shape, bool)
+    found = three_way(ct, none, SureBackground()).array
+    assert found[2 + edge // 2, 2 + edge // 2, 2 + edge // 2] == 0
+    assert found[5, 2 + edge // 2, 2 + edge // 2] == 0  # near the face
+    corner = 4 if step < 4 else 2
+    assert found[corner, corner, corner] == IGNORED  # no ball reaches there
+    assert found[edge + 4 + edge // 6, 4 + edge // 6, 4 + edge // 6] == IGNORED
+    off = three_way(ct, none, SureBackground(thick_mm=0)).array
+    assert off[2 + edge // 2, 2 + edge // 2, 2 + edge // 2] == IGNORED
