@@ -186,7 +186,7 @@ def _thick(soft: Mask, ct: Volume, diameter_mm: float) -> Mask:
     from scipy.ndimage import distance_transform_edt
 
     frame = Frame.of(ct.grid)
-    frame = Frame.of(ct.grid, tuple(max(COARSE_MM, float(step)) for step in frame.spacing))
+    frame = Frame.of(ct.grid, np.maximum(COARSE_MM, frame.spacing))
     inside = frame.bring_labels(soft)
     centres = np.asarray(distance_transform_edt(inside, sampling=frame.spacing)) >= diameter_mm / 2
     out = np.zeros(soft.shape, bool)
