@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="of the training")
+    parser.add_argument("--there", action="store_true", help="only rows that an earlier start finished")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,9 @@ def main() -> None:
     rows = []
     for seed in options.seeds:
         for name in options.rows:
-            rows.append({"name": name, "seed": seed, **row(options.work, name, seed, options.steps)})
+            if options.there and not (place_of(options.work, name, seed, options.steps) / "row.json").is_file():
+                continue
+            rows.append({"name": name, "seed": seed, **made(options.work, name, seed, options.steps)})
             print(json.dumps({k: v for k, v in rows[-1].items() if k != "cases"}), flush=True)
     write(rows, options)
 
@@ -116,10 +119,14 @@ def run(folder: Path, verb: str, words: list[Any]) -> Any:
     return cost_of(command, folder / f"{verb}.log", 1)
 
 
-def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
+def place_of(work: Path, name: str, seed: int, steps: int) -> Path:
+    return work / f"{re.sub('[^a-z0-9]+', '-', name)}-{seed}-{steps}"
+
+
+def made(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     """A row; one that an earlier start finished in the same folder is taken from there."""
     data, *words = ROWS[name]
-    place = work / f"{re.sub('[^a-z0-9]+', '-', name)}-{seed}-{steps}"
+    place = place_of(work, name, seed, steps)
     if (place / "row.json").is_file():
         return json.loads((place / "row.json").read_text())
     settings = [
@@ -154,7 +161,7 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     predicted = run(place, "predict", images)
     cases = scored(work / "held" / "test", place / "predictions")
     found, nodes, parts = (sum(case[key] for case in cases) for key in ("found", "nodes", "predicted"))
-    made = {
+    numbers = {
         "dice": float(np.mean([case["dice"] for case in cases])),
         "assd": float(np.nanmean([case["assd"] for case in cases])),
         "empty": sum(case["predicted"] == 0 for case in cases),
@@ -165,8 +172,8 @@ def row(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
         "predict_cpu_s": predicted.cpu_s / len(cases),
         "cases": cases,
     }
-    (place / "row.json").write_text(json.dumps(made))
-    return made
+    (place / "row.json").write_text(json.dumps(numbers))
+    return numbers
 
 
 def scored(references: Path, predictions: Path) -> list[dict[str, Any]]:
@@ -203,42 +210,44 @@ def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
         "cases": CASES,
         "test": TEST,
         "plan": PLAN,
+        "rows": {name: " ".join(words) for name, (_, *words) in ROWS.items()},
     }
-    names = list(dict.fromkeys(row["name"] for row in rows))
-    means = {name: mean([row for row in rows if row["name"] == name]) for name in names}
-    upper, naive = means.get(UPPER), means.get(NAIVE)
     lines = [
         "# Partial labels: one node in five",
         "",
         f"voxbench {about['voxbench']}, torch {about['torch']}, {about['date']}; {about['machine']}, one thread, "
         f"shared with other work. {CASES} training cases and {TEST} test cases of `voxbench simulate lnq2023`, "
-        f"{rows[0]['nodes']} nodes over 1 cm in the test cases; {options.steps} updates a row"
-        + (f", means of {len(options.seeds)} seeds" if len(options.seeds) > 1 else "")
-        + ".",
-        "",
-        "| labels, strategy | Dice | ASSD, mm | nodes found | false structures a case | lost Dice recovered "
-        "| nodes found, naive = 1 | training, CPU s |",
-        "|---|---|---|---|---|---|---|---|",
+        f"{rows[0]['nodes']} nodes over 1 cm in the test cases; {options.steps} updates a row.",
     ]
-    for name, values in means.items():
-        lost = "-" if upper is None or naive is None or name in (UPPER, NAIVE) else recovered(values, upper, naive)
-        ratio = f"{values['found'] / naive['found']:.2f}" if naive is not None and naive["found"] else "-"
-        lines.append(
-            f"| {name} | {values['dice']:.3f} | {values['assd']:.2f} | {values['found']:.1f} of {values['nodes']:.0f} "
-            f"({100 * values['found'] / values['nodes']:.0f} %) | {values['false']:.1f} | {lost} | {ratio} "
-            f"| {values['train_cpu_s']:.0f} |"
-        )
+    for seed in sorted({row["seed"] for row in rows}):
+        lines += ["", f"Training seed {seed}:", "", *table([row for row in rows if row["seed"] == seed])]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "partial_labels.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
     (options.out / "partial_labels.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
-def mean(rows: list[dict[str, Any]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if isinstance(rows[0][key], int | float)}
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """A line a row, compared with full labels and with the naive way."""
+    upper, naive = (next((row for row in rows if row["name"] == name), None) for name in (UPPER, NAIVE))
+    lines = [
+        "| labels, strategy | Dice | ASSD, mm | nodes found | false structures a case | lost Dice recovered "
+        "| nodes found, naive = 1 | training, CPU s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        bound = upper is None or naive is None or row["name"] in (UPPER, NAIVE)
+        lost = "-" if bound else recovered(row, upper, naive)
+        ratio = f"{row['found'] / naive['found']:.2f}" if naive is not None and naive["found"] else "-"
+        lines.append(
+            f"| {row['name']} | {row['dice']:.3f} | {row['assd']:.2f} | {row['found']} of {row['nodes']} "
+            f"({100 * row['found'] / row['nodes']:.0f} %) | {row['false']:.1f} | {lost} | {ratio} "
+            f"| {row['train_cpu_s']:.0f} |"
+        )
+    return lines
 
 
-def recovered(values: dict[str, float], upper: dict[str, float], naive: dict[str, float]) -> str:
+def recovered(values: dict[str, Any], upper: dict[str, Any], naive: dict[str, Any]) -> str:
     lost = upper["dice"] - naive["dice"]
     return f"{100 * (values['dice'] - naive['dice']) / lost:.0f} %" if lost > 0 else "nothing was lost"
 
