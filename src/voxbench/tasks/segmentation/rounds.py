@@ -28,6 +28,10 @@ from voxbench.training.weights import FILE, load_weights
 from voxbench.types import AnyArray
 
 
+OVERLAP = 0.25
+"""Share of a window that the next one covers again, where all cases are predicted in every round."""
+
+
 class Confidence(Config):
     """From when on a voxel of which nobody said what it is takes the network's word."""
 
@@ -96,7 +100,7 @@ def next_round(
         FileReadError: The run has no weights.
         FileWriteError: Labels cannot be written.
     """
-    segmenter = load_segmenter([run])
+    segmenter = replace(load_segmenter([run]), overlap=OVERLAP)
     content = sha256(run / FILE)
     folder = run / "labels"
     folder.mkdir(exist_ok=True)
