@@ -85,6 +85,11 @@ def test_from_partial_labels_to_what_the_organisers_take(voxbench, data, tmp_pat
     split = json.loads((tmp_path / "run" / "splits.json").read_text())
     assert split == [{"training": [ONE, TWO], "validation": []}]
     assert "patch = [16, 16, 16]" in (tmp_path / "run" / "plan.toml").read_text()
+    weights = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()  # as if the second network had been interrupted
+    resumed = voxbench(*train(data, "--rounds", "1", "--strategy", "foreground", steps=8))
+    assert "going on after 4 of 4 updates" in resumed.err
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == weights
 
     words = ["predict", "lnq2023", "--data", data / "test", "--out", tmp_path / "out", "--weights", tmp_path / "run"]
     found = voxbench(*words, "--json")

@@ -173,7 +173,7 @@ def course(
         "challenge": "lnq2023",
         **config.model_dump(mode="json"),
         "share": share,
-        "heights": given.heights,
+        "heights": None if given.heights is None else list(given.heights),
         "complete": [case.source.case for case in cases if case.source.completeness == "full"],
         "data": {case.source.case: case.content for case in cases},
     }
