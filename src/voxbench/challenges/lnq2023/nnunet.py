@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voxbench.challenges.lnq2023.preparation import labels_on, whole_hu
+from voxbench.challenges.lnq2023.preparation import node_labels, whole_hu
 from voxbench.challenges.lnq2023.sources import sources_in
 from voxbench.errors import FileReadError
 from voxbench.geometry import LabelMap, Volume
@@ -56,7 +56,7 @@ def _read(case: RawCase) -> tuple[Volume, AnyArray | None]:
     image = whole_hu(read_volume(case.image))
     if not case.training or case.labels is None:
         return image, None
-    nodes = labels_on(case.labels, image)[0].array > 0
+    nodes = node_labels(case.labels, image)[0].array > 0
     return image, known_classes(image, nodes) if case.partial else nodes.astype(np.uint8)
 
 
