@@ -30,6 +30,8 @@ VERBS = {
     "spine": "Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
+    "container": "Write a challenge's containers for grand-challenge, or try them without Docker.",
+    "serve": "Solve or score what a container of grand-challenge is handed.",
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
     "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",

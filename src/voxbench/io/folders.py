@@ -26,35 +26,37 @@ def refuse_foreign(paths: Sequence[Path], force: bool) -> None:
         raise FileWriteError(f"{paths[0]}{more}: exists already\n  --force replaces it, or give another folder")
 
 
-def require_replaceable(out: Path, marks: Sequence[str], force: bool) -> None:
+def require_replaceable(out: Path, marks: Sequence[str], force: bool, what: str = "simulated data set") -> None:
     """Refuse a folder that a simulated data set must not replace, before the work starts.
 
     Args:
         out: The folder.
         marks: Files and folders that a simulated data set holds, by which it is known.
         force: Whether one that is there may be replaced.
+        what: What it is, for messages.
 
     Raises:
         FileWriteError: It is a file, holds something else, or a simulated data set and ``force`` is not set.
     """
     if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
+        raise FileWriteError(f"{out}: is a file; --out names the folder for the {what.removeprefix('simulated ')}")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not all((out / mark).exists() for mark in marks):
-        raise FileWriteError(f"{out}: holds something that is not a simulated data set; give another folder")
+        raise FileWriteError(f"{out}: holds something that is not a {what}; give another folder")
     if not force:
-        raise FileWriteError(f"{out}: holds a simulated data set already; --force replaces it")
+        raise FileWriteError(f"{out}: holds a {what} already; --force replaces it")
 
 
 @contextmanager
-def new_data_set(out: Path, marks: Sequence[str], force: bool) -> Iterator[Path]:
+def new_data_set(out: Path, marks: Sequence[str], force: bool, what: str = "simulated data set") -> Iterator[Path]:
     """A temporary folder that becomes ``out`` when the block succeeds; what was there is lost only then.
 
     Args:
         out: Where the data set will be.
         marks: As in `require_replaceable`.
-        force: Whether a simulated data set that is there may be replaced.
+        force: Whether one that is there may be replaced.
+        what: What it is, for messages.
 
     Yields:
         The folder to write to.
@@ -62,7 +64,7 @@ def new_data_set(out: Path, marks: Sequence[str], force: bool) -> Iterator[Path]
     Raises:
         FileWriteError: ``out`` must not be replaced (said at once), or cannot be written.
     """
-    require_replaceable(out, marks, force)
+    require_replaceable(out, marks, force, what)
     temporary, old = (out.parent / f".{secrets.token_hex(4)}.{kind}.{out.name}" for kind in ("part", "old"))
     try:
         temporary.mkdir(parents=True)
