@@ -46,7 +46,9 @@ def run(
     elif contract == "exec":
         serving.invoke(deployment.algorithm, serving.get_ready(deployment.algorithm, folders), folders)
     else:
-        with serving.server(deployment.algorithm, folders, port, lambda text: print(text, file=sys.stderr)) as server:
+        from voxbench.deploy.server import Server
+
+        with Server(deployment.algorithm, folders, port, lambda text: print(text, file=sys.stderr)) as server:
             if port == 0:
                 print(f"http://localhost:{server.server_address[1]}", flush=True)
             server.serve_forever()

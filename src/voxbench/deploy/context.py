@@ -109,7 +109,9 @@ def weight_files(run: Path | None, algorithm: Algorithm) -> dict[str, Path]:
         card = read_json(path)
         challenge = card.get("challenge", algorithm.challenge) if isinstance(card, dict) else None
         if challenge != algorithm.challenge:
-            raise InputError(f"{path}: weights of another challenge\n  wanted  {algorithm.challenge}\n  found   {challenge}")
+            raise InputError(
+                f"{path}: weights of another challenge\n  wanted  {algorithm.challenge}\n  found   {challenge}"
+            )
     return found
 
 
@@ -175,7 +177,7 @@ def _rendered(
         loader=PackageLoader("voxbench.deploy", "_assets"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (files for Docker and shells, from our own values)
+        autoescape=False,
     )
     algorithm = deployment.algorithm
     values: dict[str, Any] = {

@@ -266,6 +266,8 @@ def require_cases(jobs: Mapping[str, Submitted], cases: Sequence[str]) -> None:
         InputError: There are some; all of them are named.
     """
     lines = [f"{case}: no job" for case in cases if case not in jobs]
-    lines += [f"{name}: no such case in the ground truth (job '{job.pk}')" for name, job in jobs.items() if name not in cases]
+    lines += [
+        f"{name}: no such case in the ground truth (job '{job.pk}')" for name, job in jobs.items() if name not in cases
+    ]
     if lines:
         raise InputError(f"{len(cases)} cases and {len(jobs)} jobs do not go together\n  " + "\n  ".join(lines))

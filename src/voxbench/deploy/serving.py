@@ -1,20 +1,15 @@
-"""Runs a challenge's algorithm as the platform starts it: once over /input, or whenever it is asked over HTTP."""
+"""Does what the platform asks for: solves what lies in /input, or scores all jobs."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voxbench.deploy.exchange import publish, read_inputs, read_jobs
 from voxbench.deploy.sockets import INPUT, MODEL, OUTPUT, TRUTHS, Algorithm, Grade, Solve
-from voxbench.errors import FileReadError, FileWriteError, VoxbenchError
+from voxbench.errors import FileReadError
 from voxbench.io import write_json
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -94,61 +89,3 @@ def grade(algorithm: Algorithm, grading: Grade, folders: Folders) -> Path:
         content = grading(jobs, truth, Path(scratch))
     write_json(folders.output / "metrics.json", content)
     return folders.output / "metrics.json"
-
-
-def server(algorithm: Algorithm, folders: Folders, port: int, tell: Tell) -> ThreadingHTTPServer:
-    """What answers over HTTP: GET /health with 200, POST /invoke with 201 when the results are in /output.
-
-    Everything is loaded before it listens, so that whoever gets an answer gets it quickly. One invocation at a time; one
-    that fails is answered with 500 and the reason, and the next may come.
-
-    Args:
-        algorithm: What is asked.
-        folders: Where it reads and writes.
-        port: The platform's is 4743; 0 takes a free one.
-        tell: Told of every failure.
-
-    Raises:
-        FileReadError: It needs weights and there are none.
-        FileWriteError: The port is taken.
-    """
-    solve = get_ready(algorithm, folders)
-    busy = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer(200 if self.path.rstrip("/") == "/health" else 404)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path.rstrip("/") != "/invoke":
-                self.answer(404)
-                return
-            with busy:
-                self.answer(*self.invoked())
-
-        def invoked(self) -> tuple[int, str]:
-            try:
-                invoke(algorithm, solve, folders)
-            except VoxbenchError as error:
-                tell(str(error))
-                return 500, str(error)
-            except Exception as error:
-                tell(f"{type(error).__name__}: {error}")
-                return 500, f"{type(error).__name__}: {error}"
-            return 201, ""
-
-        def answer(self, code: int, text: str = "") -> None:
-            content = text.encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing: the platform takes what is said for a warning."""
-
-    try:
-        return ThreadingHTTPServer(("0.0.0.0", port), Handler)
-    except OSError as error:
-        raise FileWriteError(f"port {port}: cannot be listened on: {error.strerror or error}") from error

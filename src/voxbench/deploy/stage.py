@@ -54,7 +54,8 @@ def play(plan: dict[str, Any]) -> dict[str, Any]:
             often it is invoked; 0: it ends by itself).
 
     Returns:
-        ``code``, ``seconds`` (wall), ``cpu_s``, ``memory_mb``, ``errors``; of a server also ``health``, ``ready_s``, ``invoked``.
+        ``code``, ``seconds`` (wall), ``cpu_s``, ``memory_mb``, ``errors``; of a server also ``health``, ``ready_s``,
+        ``invoked``.
     """
     _loopback_up()
     command = [sys.executable, "-c", PYTHON, *plan["writable"], "--", *plan["command"]]

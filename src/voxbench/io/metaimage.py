@@ -85,7 +85,7 @@ def write_itk(path: AnyPath, array: AnyArray, grid: Grid, vectors: bool = False)
 
 
 def write_components(path: AnyPath, array: AnyArray, grid: Grid) -> None:
-    """Write vectors as a four-dimensional .mha of single numbers, the components slowest, as grand-challenge takes fields.
+    """Write vectors as a four-dimensional .mha of single numbers, components slowest, as grand-challenge takes them.
 
     Args:
         path: Where the file will be.

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, jobs
-from voxbench.challenges.lumbarsr.cases import OFFICIAL_SEQUENCES, SEQUENCES, Case as Scanned
+from voxbench.challenges.lumbarsr.cases import OFFICIAL_SEQUENCES, SEQUENCES
+from voxbench.challenges.lumbarsr.cases import Case as Scanned
 from voxbench.deploy.exchange import by_case, name_in
 from voxbench.deploy.sockets import Algorithm, Case, Deployment, Item, Items, Rehearsal, Socket, Solve, Submitted
 from voxbench.errors import FileReadError, InputError

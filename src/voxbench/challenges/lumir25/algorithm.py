@@ -101,7 +101,9 @@ def rehearse(folder: Path) -> Rehearsal:
         grid = read_grid(made / pair.fixed)
         true = read_displacement(made / "truth" / _truth_name(pair), fixed=grid)
         (folder / pair.field_name).mkdir()
-        cases.append(Case(pair.key, inputs, {FIELD.slug: _as_image(true, grid, folder / pair.field_name / "field.mha")}))
+        cases.append(
+            Case(pair.key, inputs, {FIELD.slug: _as_image(true, grid, folder / pair.field_name / "field.mha")})
+        )
     return Rehearsal(tuple(cases), made)
 
 

@@ -18,8 +18,10 @@ LABELS = Socket("sagittal-spine-mr-segmentation", "images/sagittal-spine-mr-segm
 def load(model: Path | None) -> Solve:
     """The network of ``voxbench train spider``."""
     assert model is not None
-    from voxbench.challenges.spider.trained import jobs  # noqa: F401  (torch must be there before anything is asked)
-    from voxbench.challenges.spider.trained import predict_case
+    from voxbench.challenges.spider.trained import (
+        jobs,  # noqa: F401  (torch must be there before anything is asked)
+        predict_case,
+    )
     from voxbench.tasks.instances import CentresConfig
     from voxbench.tasks.segmentation.predict import load_segmenter
 
@@ -69,7 +71,7 @@ def rehearse(folder: Path) -> Rehearsal:
         for name in names
     ]
     card = {"challenge": "spider", "offsets_unit_mm": 10.0}
-    write_untrained(folder / "model", card, {"spacing": (6.0, 4.0, 4.0), "patch": (4, 16, 32), "classes": 4, "maps": 3})
+    write_untrained(folder / "model", card, {"spacing": (8.0, 8.0, 8.0), "patch": (4, 16, 32), "classes": 4, "maps": 3})
     return Rehearsal(tuple(cases), made / MASKS, folder / "model")
 
 

@@ -112,7 +112,14 @@ def rehearse(folder: Path) -> Rehearsal:
 
     made = folder / "knees"
     settings = SsrkdSimulation(
-        cases=2, shapes="formulas", size=128, angles=(0.0, 90.0), points=100, noise_hu=0, radiograph_noise=None
+        cases=2,
+        shapes="formulas",
+        size=128,
+        angles=(0.0, 90.0),
+        points=100,
+        seed=1,
+        noise_hu=0,
+        radiograph_noise=None,
     )
     simulate(made, settings)
     write_views(folder / "views.json", settings.views)

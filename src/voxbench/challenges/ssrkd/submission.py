@@ -44,7 +44,9 @@ def cases_in(predictions: Path) -> tuple[str, ...]:
         )
     missing = [f"{case}: {bone}" for case in found for bone in BONES if not _files(predictions / case, bone)]
     if missing:
-        raise FileReadError(f"{predictions}: {len(missing)} meshes are missing; nothing is packed\n  " + "\n  ".join(missing))
+        raise FileReadError(
+            f"{predictions}: {len(missing)} meshes are missing; nothing is packed\n  " + "\n  ".join(missing)
+        )
     return tuple(found)
 
 
