@@ -7,12 +7,14 @@ from typing import Annotated
 
 import cyclopts
 
+from voxbench.cli.predict_lnq2023 import lnq2023
 from voxbench.cli.predict_lumbarsr import lumbarsr
 from voxbench.cli.predict_spider import spider
 
 app = cyclopts.App(name="predict", help="Run a method over all cases of a challenge.")
 app.command(lumbarsr, name="lumbarsr")
 app.command(spider, name="spider")
+app.command(lnq2023, name="lnq2023")
 
 
 @app.command(name="lumir25")

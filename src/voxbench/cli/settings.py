@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxbench.config import Config
 from voxbench.errors import FileReadError, UsageError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cyclopts import App
     from cyclopts.argument import ArgumentCollection
 
+C = TypeVar("C", bound=Config)
 Hook = Callable[["App", tuple[str, ...], "ArgumentCollection"], None]
 
 
@@ -126,3 +127,19 @@ def require_known_keys(values: Mapping[str, Any], model: type[Config], source: s
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, Config)
         if nested and isinstance(value, Mapping):
             require_known_keys(value, field.annotation, source, f"{above}{key}.")  # pyright: ignore[reportArgumentType]
+
+
+def checked(model: type[C], values: Mapping[str, Any]) -> C:
+    """Settings from options whose bounds are the model's.
+
+    Raises:
+        UsageError: A value is out of bounds; the option is named.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        told = error.errors()[0]
+        option = str(told["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option}: {told['msg']}; got {told['input']}") from error

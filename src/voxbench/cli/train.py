@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
+from voxbench.cli.train_lnq2023 import lnq2023
 from voxbench.cli.train_spider import spider
 from voxbench.cli.train_ssrkd import ssrkd
 from voxbench.training.config import TrainingConfig
@@ -42,6 +43,7 @@ lumbarsr = App(
 app.command(lumbarsr)
 app.command(ssrkd)
 app.command(spider)
+app.command(lnq2023)
 
 DEFAULTS = TrainingConfig()
 Many = Annotated[list[str] | None, Parameter(negative="")]

@@ -14,6 +14,7 @@ from typing import Any
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import read_json, sha256, write_json
 from voxbench.io.atomic import sha256_of_folder
+from voxbench.io.folders import refuse_foreign
 from voxbench.jobs.job import Job, Outcome
 
 FOLDER = "cases"
@@ -83,6 +84,28 @@ class Records:
         if plain != key or len(plain) > 120 or plain.startswith("."):
             plain = f"{plain.strip('._')[:100]}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
         return self.folder / f"{plain}.json"
+
+
+def records_of_files(out: Path, kind: str, files: Mapping[str, str], *, force: bool) -> Records:
+    """The records of an earlier start that left a file a case, without those whose files are gone.
+
+    Args:
+        out: Folder of the files; records lie in ``cases`` below it.
+        kind: Of the run.
+        files: Name of each case's file.
+        force: Whether files that are not ours may be replaced.
+
+    Raises:
+        FileWriteError: There are files that no earlier start of ours left.
+    """
+    kept = Records(out / FOLDER)
+    there = [path for name in files.values() if (path := out / name).exists()]
+    refuse_foreign(there if kept.kind != kind else [], force)
+    kept.open(kind)
+    for case, name in files.items():
+        if not (out / name).is_file():
+            kept.path(case).unlink(missing_ok=True)
+    return kept
 
 
 def hashes(job: Job) -> dict[str, str | None]:

@@ -11,6 +11,8 @@ from voxbench.types import Mask
 
 FAT_HU = (-150.0, -30.0)
 AIR_HU = -500.0
+OUTSIDE_HU = -940.0
+"""What is airier and reaches the edge is the air around the body."""
 BONE_HU = 250.0
 BONE_MM = 8.0
 LUNG_ML = 300.0
@@ -37,7 +39,10 @@ def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
         require_same_grid(ct.grid, structures.grid, ("CT", "structures"))
     smooth = gaussian_filter(ct.array.astype(np.float32), 0.6 / ct.grid.spacing)
     up = world_axis_of_voxel_axis(ct.grid.direction).index(2)
-    between = _between(_lungs(smooth, ct, up), up)
+    airy = lungs_of(smooth, ct)
+    if not airy.any():
+        raise EmptyShapeError(f"no lungs: no airy part (below {AIR_HU:g} HU) of {LUNG_ML:g} ml inside the body")
+    between = _between(airy, up)
     far = np.asarray(distance_transform_edt(smooth < BONE_HU, sampling=ct.grid.spacing)) > BONE_MM
     fat = (smooth > FAT_HU[0]) & (smooth < FAT_HU[1]) & between & far
     if structures is not None:
@@ -47,20 +52,24 @@ def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
     return fat
 
 
-def _lungs(smooth: np.ndarray, ct: Volume, up: int) -> np.ndarray:
-    """Large airy parts within the body."""
+def lungs_of(smooth: np.ndarray, ct: Volume) -> Mask:
+    """Large airy parts within the body; none where there are no lungs.
+
+    A part that reaches the edge of the axial slices is the air around the body, unless it is too dense for that: in a
+    window on the mediastinum the lungs are cut.
+
+    Args:
+        smooth: (i, j, k), HU, with less noise.
+        ct: The image that was made of.
+    """
     import cc3d
 
-    air = smooth < AIR_HU
-    numbered = np.asarray(cc3d.connected_components(np.ascontiguousarray(air), connectivity=6))
+    up = world_axis_of_voxel_axis(ct.grid.direction).index(2)
+    numbered = np.asarray(cc3d.connected_components(np.ascontiguousarray(smooth < AIR_HU), connectivity=6))
     sizes = np.bincount(numbered.ravel()) * ct.grid.voxel_volume / 1000
-    outside = {0}
-    for axis in {0, 1, 2} - {up}:
-        outside |= {int(n) for end in (0, -1) for n in np.unique(numbered.take(end, axis))}
-    chosen = [n for n in range(1, len(sizes)) if sizes[n] >= LUNG_ML and n not in outside]
-    if not chosen:
-        raise EmptyShapeError(f"no lungs: no airy part (below {AIR_HU:g} HU) of {LUNG_ML:g} ml inside the body")
-    return np.isin(numbered, chosen)
+    edge = {int(n) for axis in {0, 1, 2} - {up} for end in (0, -1) for n in np.unique(numbered.take(end, axis))}
+    large = [n for n in range(1, len(sizes)) if sizes[n] >= LUNG_ML]
+    return np.isin(numbered, [n for n in large if n not in edge or np.median(smooth[numbered == n]) > OUTSIDE_HU])
 
 
 def _between(lungs: np.ndarray, up: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from voxbench.tasks.segmentation import Plan, Sample
 
-collect_ignore = [] if find_spec("torch") else ["test_predict.py", "test_learning.py"]
+collect_ignore = [] if find_spec("torch") else ["test_predict.py", "test_learning.py", "test_rounds.py"]
 
 
 def ball_case(seed, size=32, classes=2):

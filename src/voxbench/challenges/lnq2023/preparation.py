@@ -69,7 +69,7 @@ def prepare_case(source: Source, out: Path, settings: Lnq2023Preparation, draw: 
     """
     image = whole_hu(read_volume(source.image))
     image.require_usable(str(source.image))
-    drawn, repaired = (None, []) if source.labels is None else _labels(source.labels, image)
+    drawn, repaired = (None, []) if source.labels is None else node_labels(source.labels, image)
     found = None if drawn is None else list_nodes(drawn, image)
     with _written_together(out, source) as folder:
         write_volume(folder / f"{source.case}-ct.{settings.format}", image)
@@ -91,8 +91,12 @@ def whole_hu(image: Volume) -> Volume:
     return Volume(whole, image.grid) if np.array_equal(whole, image.array) else image
 
 
-def _labels(path: Path, image: Volume) -> tuple[LabelMap, list[str]]:
-    """1 in nodes, on the CT's grid; what had to be done for that."""
+def node_labels(path: Path, image: Volume) -> tuple[LabelMap, list[str]]:
+    """1 in nodes, on the CT's grid; what had to be done for that.
+
+    Raises:
+        InputError: The file cannot be used, or no labelled voxel lies within the CT.
+    """
     labels = read_labels(path)
     said, nodes = [], labels.array > 0
     ids = labels.ids

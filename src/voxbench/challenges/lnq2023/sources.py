@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from voxbench.errors import FileReadError
 from voxbench.io.dicom_series import DicomSeries, dicom_series
 
 Completeness = Literal["full", "partial", "unknown"]
+TABLE = "dataset.csv"
+ORGANS = (".nii.gz", ".nrrd", ".mha", ".seg.nrrd")
 SUFFIXES = (".nrrd", ".nii.gz", ".mha")
 NAME = re.compile(r"(lnq2023-(train|val|test)-(\d{4}))-ct")
 PATIENT = re.compile(r"case_(\d{1,4})$")
@@ -45,6 +48,10 @@ class Source:
         image = self.image.parent if self.whence == "TCIA" else self.image
         return {"image": image} | ({} if self.labels is None else {"labels": self.labels})
 
+    def told(self, completeness: Mapping[str, Completeness]) -> Source:
+        """The same, with what is told of its completeness."""
+        return replace(self, completeness=completeness.get(self.case, self.completeness))
+
 
 def sources_in(data: Path, labels: Path | None = None) -> tuple[Source, ...]:
     """The cases below a folder.
@@ -67,6 +74,42 @@ def sources_in(data: Path, labels: Path | None = None) -> tuple[Source, ...]:
         )
     _require_unlike(found)
     return tuple(sorted(found, key=lambda source: source.case))
+
+
+def told_completeness(data: Path) -> dict[str, Completeness]:
+    """What a folder's dataset.csv (`voxbench prepare lnq2023` writes one) says of each case; nothing without one.
+
+    Raises:
+        FileReadError: It cannot be read, or says something else than full, partial or unknown.
+    """
+    path = data / TABLE
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [(row["case"], row["completeness"]) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, KeyError) as error:
+        raise FileReadError(f"{path}: a table with the columns case and completeness is expected: {error}") from error
+    others = sorted({told for _, told in rows} - {*get_args(Completeness), "no labels"})
+    if others:
+        raise FileReadError(
+            f"{path}: completeness {', '.join(others)}\n  known are {', '.join(get_args(Completeness))}"
+        )
+    return {case: cast(Completeness, told) for case, told in rows if told != "no labels"}
+
+
+def structures_of(folder: Path, cases: Sequence[str]) -> dict[str, Path]:
+    """The label map of organs of each case, CASE.nii.gz or .nrrd, .mha, .seg.nrrd; cases without one are left out.
+
+    Raises:
+        FileReadError: The folder is not there, or has none of them.
+    """
+    if not folder.is_dir():
+        raise FileReadError(f"{folder}: no such folder")
+    found = {case: path for case in cases for ending in ORGANS if (path := folder / f"{case}{ending}").is_file()}
+    if not found:
+        raise FileReadError(f"{folder}: no organs of any case here\n  expected  {cases[0]}{ORGANS[0]}, and so on")
+    return found
 
 
 def _challenge(data: Path, labels: Path | None) -> list[Source]:

@@ -13,8 +13,7 @@ from voxbench.errors import FileReadError, FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.geometry.spine_labels import CANAL, CANAL_CLASS, DISC_CLASS, VERTEBRA_CLASS, classes_of
 from voxbench.io import read_volume, write_labels
-from voxbench.io.folders import refuse_foreign
-from voxbench.jobs import Job, Record, Records
+from voxbench.jobs import Job, Record, Records, records_of_files
 from voxbench.tasks.instances import CentresConfig, instances
 from voxbench.tasks.segmentation import Frame
 from voxbench.tasks.segmentation.frame import places
@@ -66,14 +65,7 @@ def prepare_resume(out: Path, cases: Sequence[str], *, force: bool) -> Records:
     Raises:
         FileWriteError: There are predictions that no earlier start of ours left.
     """
-    kept = Records(out / "cases")
-    there = [path for case in cases if (path := out / f"{case}.mha").exists()]
-    refuse_foreign(there if kept.kind != KIND else [], force)
-    kept.open(KIND)
-    for case in cases:
-        if not (out / f"{case}.mha").is_file():
-            kept.path(case).unlink(missing_ok=True)
-    return kept
+    return records_of_files(out, KIND, {case: f"{case}.mha" for case in cases}, force=force)
 
 
 def predict_case(image: Path, out: Path, weights: Path, settings: CentresConfig) -> Record:
