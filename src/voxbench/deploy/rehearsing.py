@@ -55,10 +55,11 @@ class Stage:
         return self._play(home, contract, times)
 
     def crowded(self) -> Played:
-        """Start it with a second file, another.mha, in the first socket."""
+        """Start it with a second file, another.mha, in the first socket of an image."""
         home = self.folder / "two"
         self._inputs(home / "input", "socket")
-        socket = self.algorithm.socket(next(iter(self.rehearsal.cases[0].inputs)))
+        sockets = (self.algorithm.socket(slug) for slug in self.rehearsal.cases[0].inputs)
+        socket = next(socket for socket in sockets if socket.kind == "image")
         image = one_image(home / "input" / socket.relative_path)
         image.with_name("another.mha").write_bytes(image.read_bytes())
         return self._play(home, "exec", 0)

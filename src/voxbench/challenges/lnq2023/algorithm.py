@@ -18,15 +18,16 @@ IMAGE = "-ct"
 
 
 def load(model: Path | None) -> Solve:
-    """A segmentation network of this challenge."""
+    """The network of ``voxbench train lnq2023``."""
     assert model is not None
+    from voxbench.challenges.lnq2023.trained import NodeRules, predict_case
     from voxbench.tasks.segmentation.predict import load_segmenter
 
-    segmenter = load_segmenter([model])
+    load_segmenter([model])
 
     def solve(inputs: Items, scratch: Path) -> dict[str, Path]:
-        write_labels(scratch / "mask.mha", segmenter.segment(read_volume(inputs[CT.slug].path)))
-        return {MASK.slug: scratch / "mask.mha"}
+        made = predict_case(("case", inputs[CT.slug].path), scratch, (model,), NodeRules())
+        return {MASK.slug: scratch / made["file"]}
 
     return solve
 
