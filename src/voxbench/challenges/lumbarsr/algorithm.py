@@ -6,6 +6,7 @@ The organisers have no sockets on grand-challenge; these are ours: one per seque
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from voxbench.deploy.exchange import by_case, name_in
 from voxbench.deploy.sockets import Algorithm, Case, Deployment, Item, Items, Rehearsal, Socket, Solve, Submitted
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import read_volume, write_volume
+from voxbench.jobs import Job
 
 CTS = {
     sequence: Socket(
@@ -33,11 +35,7 @@ _NAME = re.compile(r"Lumbar_?(\d+)_")
 
 def load(model: Path | None) -> Solve:
     """All sequences that are there joined by fusion; with weights the network of ``voxbench train lumbarsr``."""
-    if model is not None:
-        from voxbench.challenges.lumbarsr.trained import jobs as jobs_of_network
-        from voxbench.tasks.superresolution.learned import load_upscaler
-
-        load_upscaler(model)
+    method, jobs_of = ("fusion", jobs) if model is None else (METHOD, _network(model))
 
     def solve(inputs: Items, scratch: Path) -> dict[str, Path]:
         present = tuple(sequence for sequence, socket in CTS.items() if socket.slug in inputs)
@@ -47,19 +45,28 @@ def load(model: Path | None) -> Solve:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_volume(path, read_volume(inputs[CTS[sequence].slug].path))
         settings = LumbarsrPrediction(
-            method="fusion" if model is None else METHOD,
+            method=method,
             samples=(SAMPLE,),
             sequences=(_asked(present),),
             source="registered",
             observe=present,
         )
-        (job,) = jobs(data, out, settings) if model is None else jobs_of_network(data, out, model, settings)
+        (job,) = jobs_of(data, out, settings)
         job.work()
-        made = Scanned(SAMPLE, _asked(present)).prediction(out, settings.method)
+        made = Scanned(SAMPLE, _asked(present)).prediction(out, method)
         write_volume(scratch / "micro.mha", read_volume(made))
         return {MICRO.slug: scratch / "micro.mha"}
 
     return solve
+
+
+def _network(model: Path) -> Callable[[Path, Path, LumbarsrPrediction], tuple[Job, ...]]:
+    """As `jobs`, by a network."""
+    from voxbench.challenges.lumbarsr.trained import jobs as jobs_of_network
+    from voxbench.tasks.superresolution.learned import load_upscaler
+
+    load_upscaler(model)
+    return lambda data, out, settings: jobs_of_network(data, out, model, settings)
 
 
 def _asked(present: tuple[str, ...]) -> str:

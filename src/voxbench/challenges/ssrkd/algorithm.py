@@ -6,6 +6,7 @@ The organisers have no sockets on grand-challenge; these are ours.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +25,42 @@ FRONTAL = Socket("frontal-knee-radiograph", "images/frontal-knee-radiograph")
 LATERAL = Socket("lateral-knee-radiograph", "images/lateral-knee-radiograph")
 VIEWS = Socket("radiograph-views", "radiograph-views.json", "value")
 MESHES = {bone: Socket(f"{bone}-surface", f"{bone}.obj", "file") for bone in BONES}
+Bones = Callable[[Sequence[Radiograph]], Mapping[str, Mesh]]
 ENDING = "-frontal"
 """What follows the case in the name of a frontal radiograph."""
 
 
 def load(model: Path | None) -> Solve:
     """The shape model's fit; with weights the networks of ``voxbench train ssrkd``."""
-    if model is not None:
-        from voxbench.challenges.ssrkd.learning import load_stage
-
-        load_stage(model / "student", "student")
-    else:
-        from voxbench.challenges.ssrkd.simulation import SsrkdSimulation, shape_model
-
-        # The people's shapes where the image was built with them; nothing is fetched at run time.
-        shapes = shape_model(SsrkdSimulation(shapes="people" if is_cached(sample("lower-limbs")) else "formulas"))
+    found = _fit() if model is None else _network(model)
 
     def solve(inputs: Items, scratch: Path) -> dict[str, Path]:
-        seen = radiographs_of(inputs)
-        if model is None:
-            bones = reconstruct(seen, shapes).bones
-        else:
-            from voxbench.challenges.ssrkd.trained import trained_from_radiographs
-
-            network = trained_from_radiographs(model, [r.image for r in seen], [r.view for r in seen])
-            bones = reconstruct_occupancy(network).bones
+        bones = found(radiographs_of(inputs))
         return {MESHES[bone].slug: _written(bones.get(bone), bone, scratch) for bone in BONES}
 
     return solve
+
+
+def _fit() -> Bones:
+    """By the shapes of people where the image was built with them, else of formulas; nothing is fetched at run time."""
+    from voxbench.challenges.ssrkd.simulation import SsrkdSimulation, shape_model
+
+    shapes = shape_model(SsrkdSimulation(shapes="people" if is_cached(sample("lower-limbs")) else "formulas"))
+    return lambda seen: reconstruct(seen, shapes).bones
+
+
+def _network(model: Path) -> Bones:
+    from voxbench.challenges.ssrkd.learning import load_stage
+    from voxbench.challenges.ssrkd.trained import trained_from_radiographs
+
+    for stage in ("segment", "student"):
+        load_stage(model / stage, stage)
+
+    def found(seen: Sequence[Radiograph]) -> Mapping[str, Mesh]:
+        network = trained_from_radiographs(model, [r.image for r in seen], [r.view for r in seen])
+        return reconstruct_occupancy(network).bones
+
+    return found
 
 
 def radiographs_of(inputs: Items) -> tuple[Radiograph, Radiograph]:
