@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 HEALTHY_S, INVOKED_S = 90.0, 300.0
@@ -35,8 +36,8 @@ def walls(read_only: Sequence[Path], writable: Sequence[Path]) -> list[str] | No
         None where the system does not let us (not Linux, or no user namespaces).
     """
     lines = ["set -e", f"mount -t tmpfs -o size={SHARED_MB}m tmpfs /dev/shm"]
-    lines += [f"mount --bind '{folder}' '{folder}'" for folder in (*writable, *read_only)]
-    lines += [f"mount -o remount,ro,bind '{folder}'" for folder in read_only]
+    lines += [f"mount --bind {quote(str(folder))} {quote(str(folder))}" for folder in (*writable, *read_only)]
+    lines += [f"mount -o remount,ro,bind {quote(str(folder))}" for folder in read_only]
     lines += ["mount -o remount,ro,bind /", 'exec "$@"']
     start = ["unshare", "--user", "--map-root-user", "--net", "--mount", "sh", "-c", "\n".join(lines), "sh"]
     try:
