@@ -46,8 +46,8 @@ def _page(found: dict[str, dict]) -> list[str]:
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}. `voxbench container CHALLENGE "
         "--selftest`, one thread of a shared 2-core machine; made by `benchmarks/containers.py`.",
         "",
-        f"Walls: {'namespaces of the system and an audit hook' if walls == {True} else 'an audit hook'}. "
-        "**No image was built**: the entry points ran as processes over the platform's folders. Networks of spider and lnq2023 have "
+        f"Walls: {'namespaces of the system and ' if walls == {True} else ''}an audit hook. **No image was built**: "
+        "the entry points ran as processes over the platform's folders. Networks of spider and lnq2023 have "
         "learned nothing; cases are tiny and simulated.",
         "",
         "Time is of the processor, the start of Python and all imports included; memory is the most that was resident.",

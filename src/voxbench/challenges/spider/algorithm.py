@@ -10,6 +10,7 @@ from voxbench.challenges.spider.cases import find_cases, mask_file
 from voxbench.challenges.spider.dataset import IMAGES, MASKS
 from voxbench.deploy.exchange import by_case, name_in, require_cases
 from voxbench.deploy.sockets import Algorithm, Case, Deployment, Item, Items, Rehearsal, Socket, Solve, Submitted
+from voxbench.geometry.spine_labels import CANAL_CLASS
 
 MRI = Socket("sagittal-spine-mri", "images/sagittal-spine-mri")
 LABELS = Socket("sagittal-spine-mr-segmentation", "images/sagittal-spine-mr-segmentation")
@@ -71,7 +72,8 @@ def rehearse(folder: Path) -> Rehearsal:
         for name in names
     ]
     card = {"challenge": "spider", "offsets_unit_mm": 10.0}
-    write_untrained(folder / "model", card, {"spacing": (8.0, 8.0, 8.0), "patch": (4, 16, 32), "classes": 4, "maps": 3})
+    plan = {"spacing": (8.0, 8.0, 8.0), "patch": (4, 16, 32), "classes": 4, "maps": 3}
+    write_untrained(folder / "model", card, plan, says=CANAL_CLASS)
     return Rehearsal(tuple(cases), made / MASKS, folder / "model")
 
 

@@ -20,13 +20,14 @@ SMALL = {
 }
 
 
-def write_untrained(folder: Path, card: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def write_untrained(folder: Path, card: Mapping[str, Any], values: Mapping[str, Any], says: int | None = None) -> None:
     """Write the weights of a small network as training would leave them; its labels mean nothing.
 
     Args:
         folder: Made if it is not there.
         card: What is said of it besides.
         values: Of its plan: spacing, patch, classes, maps, normalisation.
+        says: The class it gives every voxel; by default what chance makes of it.
 
     Raises:
         FileWriteError: They cannot be written.
@@ -35,4 +36,10 @@ def write_untrained(folder: Path, card: Mapping[str, Any], values: Mapping[str, 
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     known = {"task": "segmentation", "plan": plan.model_dump(mode="json"), "branches": "one", "trained": False}
-    save_weights(folder, network(plan, "one"), known | dict(card))
+    model = network(plan, "one")
+    if says is not None:
+        for name, parameter in model.named_parameters():
+            torch.nn.init.zeros_(parameter)
+            if name.endswith("bias") and len(parameter) == plan.classes + plan.maps:
+                torch.nn.init.constant_(parameter[says], 5.0)
+    save_weights(folder, model, known | dict(card))
