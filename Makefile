@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python -m
 BUILT_FROM := pyproject.toml CMakeLists.txt constraints.txt $(wildcard src/core/*)
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/voxbench demo --out demo --force
@@ -18,8 +18,11 @@ test: $(VENV)/.installed-test
 check: $(VENV)/.installed-dev
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
 
+docs: $(VENV)/.installed-docs
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python scripts/site.py --out site
+
 clean:
-	rm -rf $(VENV) build demo
+	rm -rf $(VENV) build demo site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

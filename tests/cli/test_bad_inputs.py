@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -426,13 +427,13 @@ SHORT = {"REGISTER": REGISTER, "WARP": WARP, "LUMIR": LUMIR, "SSRKD": SSRKD, "LU
 SHORT |= {"SPIDER": SPIDER, "LNQ": LNQ, "PROJECT": "project hu.nii.gz --out out"}
 
 
-def rows() -> list:
-    """The table's lines as parameters."""
+def rows(table: str = TABLE, short: dict[str, str] = SHORT) -> list:
+    """A table's lines as parameters."""
     found = []
-    for line in TABLE.strip().splitlines():
+    for line in table.strip().splitlines():
         name, words, code, said = (cell.strip() for cell in line.split("|"))
         first, _, rest = words.partition(" ")
-        whole = f"{SHORT.get(first, first)} {rest}".split()
+        whole = f"{short.get(first, first)} {rest}".split()
         found.append(pytest.param(whole, int(code), said.split(" ~ "), id=name))
     return found
 
@@ -446,6 +447,11 @@ def snapshot(folder: Path) -> dict[Path, bytes | None]:
 def test_one_message_the_exit_code_and_nothing_left(voxbench, world, monkeypatch, words, code, said):
     monkeypatch.chdir(world)
     monkeypatch.setattr("voxbench.jobs.cluster._PATIENCE", "1 s")
+    require_refusal(voxbench, world, words, code, said)
+
+
+def require_refusal(voxbench: Callable, world: Path, words: list[str], code: int, said: list[str]) -> None:
+    """One message that says these things in this order, the exit code, and a folder as it was."""
     before = snapshot(world)
     outcome = voxbench(*words)  # which refuses a traceback
     assert outcome.code == code, outcome.err

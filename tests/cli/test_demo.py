@@ -1,95 +1,76 @@
-"""The demo, on a small made-up head with an affine map standing in for the registration."""
+"""The demo's frame: parts one after another, one page over all, what fails is named and stops nothing."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from voxbench.cli import demo
-from voxbench.cli.demo_measures import GREY, STAGES, WHITE, Finished, Images, measure, tissue_limits
-from voxbench.config import Config
-from voxbench.geometry import Affine, DisplacementField, Grid, Volume, resample
-
-SHIFT = Affine.from_parts(np.eye(3), np.array((3.0, -2.0, 1.0)))
-"""head_from_template: where the head lies."""
+from voxbench.cli import demo, main
+from voxbench.cli.demo_steps import Steps
+from voxbench.errors import JobError
+from voxbench.report import Quantity
+from voxbench.report.chapters import Chapter
 
 
-@dataclass(frozen=True)
-class Level:
-    spacing: float
-    metric_before: float
-    metric_after: float
+def stand_in(name: str):
+    def do(out: Path, say, samples):
+        say(f"doing {name}")
+        if name == "nodes":
+            raise JobError("no network <today>")
+        out.mkdir(parents=True, exist_ok=True)
+        return Chapter(f"Chapter of {name}", "What was done.", [f"voxbench {name}"], [Quantity("size", 1.5, "mm")])
+
+    return do
 
 
-@dataclass(frozen=True, eq=False)
-class StandIn:
-    displacement: DisplacementField
-    inverse: DisplacementField
-    affine: Affine
-    levels: tuple[Level, ...] = (Level(2.0, 0.5, 0.9),)
-    config: Config = field(default_factory=Config)
+@pytest.fixture(autouse=True)
+def _no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_doing", stand_in)
 
 
-def known(fixed: Volume, moving: Volume) -> StandIn:
-    """The right answer."""
-    there = DisplacementField.from_affine(SHIFT, fixed.grid)
-    return StandIn(there, DisplacementField.from_affine(SHIFT.inverse(), moving.grid), SHIFT)
-
-
-@pytest.fixture(scope="module")
-def images() -> Images:
-    """A template of nested balls; the head is the same, elsewhere, on other voxels, with a bright skull."""
-    grid = Grid.from_parts((40, 44, 40), (2.0, 2.0, 2.0), (-39.0, -43.0, -39.0))
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1).astype(float)
-    radius = np.linalg.norm(grid.world_from_voxel(index) * (1.1, 1.0, 1.2), axis=-1)
-    tissue = np.select([radius < 16, radius < 26], [WHITE, GREY], 0).astype(np.uint8)
-    brain = np.select([radius < 16, radius < 26, radius < 30], [220, 140, 60], 0).astype(np.uint8)
-    whole = np.where((radius > 32) & (radius < 36), 250, brain)
-    head_grid = Grid.from_parts((50, 46, 50), (1.8, 2.1, 1.9), (45.0, -48.0, -45.0), np.diag((-1.0, 1.0, 1.0)))
-    head = resample(Volume(whole.astype(np.float32), grid), head_grid, through=SHIFT.inverse())
-    return Images(Volume(brain, grid), tissue, head, {"fixed": Path(__file__), "moving": Path(__file__)})
-
-
-def test_the_skull_comes_off_and_the_brain_stays(images: Images) -> None:
-    pytest.importorskip("voxbench.tasks.registration.linear")
-    brain = demo.strip(images)
-    there = resample(brain, images.template.grid, through=SHIFT)
-    inside = images.brain
-    assert np.corrcoef(there.array[inside], images.template.array[inside].astype(float))[0, 1] > 0.97
-    assert (there.array[~inside] > 200).mean() < 0.002
-
-
-def test_the_right_answer_scores_better_than_none_and_the_numbers_reach_every_file(
-    images: Images, tmp_path: Path
+def test_every_part_has_a_chapter_and_one_that_fails_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    brain = Volume(np.where(images.head.array < 235, images.head.array, 0), images.head.grid)
-    finished = Finished(brain, known(images.template, brain), 1.5, 2.5)  # pyright: ignore[reportArgumentType]
-    table = measure(images, finished)
-    for row in table.stages:
-        before, affine, deformable = row.values
-        assert affine > before + 0.05
-        assert deformable == pytest.approx(affine, abs=1e-3)
-    assert table.ndv == 0
-    assert table.folded == 0
-    assert table.inconsistency < 1e-3
-    demo.write(tmp_path, images, finished, table)
-    assert {path.name for path in tmp_path.iterdir()} == set(demo.OUTPUTS)
-    record = json.loads((tmp_path / "registration.json").read_text())
-    assert record["stages"]["NCC"]["affine"] == pytest.approx(table.stages[0].values[1])
-    assert list(record["stages"]["NCC"]) == list(STAGES)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert f"{table.stages[1].values[2]:.4g}" in page
-    assert "metric before" in page
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 1
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for name in ("brain", "radiographs", "knee", "vertebra", "spine"):
+        assert f"Chapter of {name}</h2>" in page
+        assert f"voxbench {name}</code>" in page
+    assert "nodes" not in page
+    told = capsys.readouterr().err
+    assert "1 of 6 parts failed: nodes" in told
+    assert "no network <today>" in told
 
 
-def test_three_tissues_are_split_between_their_intensities() -> None:
-    rng = np.random.default_rng(0)
-    array = rng.choice([40.0, 100.0, 160.0], (20, 20, 20)) + rng.normal(0, 5, (20, 20, 20))
-    array[:2] = 0
-    low, high = tissue_limits(Volume(array.astype(np.float32), Grid.from_parts((20, 20, 20))))
-    assert 50 < low < 90
-    assert 110 < high < 150
+def test_only_the_parts_asked_for_are_done_and_an_earlier_demo_needs_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["demo", "--out", str(tmp_path / "demo"), "--parts", "spine", "brain"]
+    assert main(command) == 0
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("==")] == [
+        "== brain ==",
+        "== spine ==",
+    ]
+    assert main(command) == 1
+    assert "holds a demo already; --force replaces it" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+
+
+def test_a_folder_of_something_else_is_never_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert main(["demo", "--out", str(tmp_path), "--force"]) == 1
+    assert "holds something that is not a demo" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_commands_are_shown_as_typed_from_the_demo_s_folder_and_their_failure_ends_the_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    steps = Steps(tmp_path / "spine", told.append)
+    with pytest.raises(JobError, match=r"exit code 1 of: voxbench info spine/nothing\.nii\.gz"):
+        steps("info", tmp_path / "spine" / "nothing.nii.gz")
+    assert told == ["$ voxbench info spine/nothing.nii.gz"]
+    assert "nothing.nii.gz" in capsys.readouterr().err

@@ -8,7 +8,8 @@ import pytest
 from voxbench.errors import GridMismatchError
 from voxbench.geometry import Affine, Grid
 from voxbench.metrics import lymph_nodes
-from voxbench.metrics.nodes import axes_in_plane, components, enlarged, measured
+from voxbench.metrics.flat_axes import axes_in_plane
+from voxbench.metrics.nodes import components, enlarged, measured
 
 CT = Grid.from_parts((50, 50, 16), (0.826, 0.826, 3.0), (-20.0, -15.0, 100.0))
 
@@ -141,6 +142,15 @@ def test_the_long_axis_is_no_shorter_than_any_pair_of_pixel_centres():
         long_axis, short_axis = axes_in_plane(pixels, spacing)
         assert apart <= long_axis <= apart + np.hypot(*spacing)
         assert short_axis <= long_axis + 1e-12
+
+
+def test_tips_that_pixels_miss_lie_between_the_sides_of_pixels_and_their_corners():
+    needle = np.array([[1, 1, 1], [0, 0, 1]], bool)  # of an ellipse of 4.3 x 1.5 pixels
+    long_axis, _ = axes_in_plane(needle, (1.5, 1.5))
+    assert np.hypot(2, 1) + 0.9 < long_axis / 1.5 <= np.hypot(3, 2)
+    assert axes_in_plane(np.ones((1, 10), bool), (1.0, 1.0)) == (10, 1)
+    line, _ = axes_in_plane(np.eye(6, dtype=bool), (1.0, 1.0))
+    assert 5 * 2**0.5 < line <= 6 * 2**0.5 + 1e-9
 
 
 def test_a_mask_of_another_shape_is_refused():

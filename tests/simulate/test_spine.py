@@ -14,9 +14,9 @@ from voxbench.simulate.phantoms.spine import (
     FLUID,
     MARROW,
     NUCLEUS,
-    body_depth,
     spine_phantom,
 )
+from voxbench.simulate.phantoms.spine_bones import body_depth
 from voxbench.simulate.phantoms.spine_shape import HEIGHT_PLACES, PLAIN, SpineAnatomy, level_truth, spine_shape
 
 GRID = Grid.from_parts((24, 60, 90), (3.2, 3.0, 3.0))

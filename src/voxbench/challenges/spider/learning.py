@@ -13,7 +13,7 @@ from pydantic import Field
 from voxbench.challenges.spider.dataset import Dataset, Series, read_dataset
 from voxbench.challenges.spider.splits import Split, official_split, patient_folds
 from voxbench.config import Config
-from voxbench.errors import FileReadError, UsageError
+from voxbench.errors import EmptyShapeError, FileReadError, UsageError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.geometry.spine_labels import DISC_CLASS, VERTEBRA_CLASS, classes_of
 from voxbench.io import read_grid, sha256
@@ -100,9 +100,12 @@ def lesson(
 
     Raises:
         InputError: A series cannot be used (named).
+        EmptyShapeError: No label map holds a structure.
     """
     samples = _samples(given, given.split.train, cache, tell)
     held_out = _samples(given, given.split.validation, cache, tell)
+    if not any(np.any(sample.labels) for sample in samples):
+        raise EmptyShapeError(f"{given.dataset.root}: the label maps of all {len(samples)} training series are empty")
     drawing = Drawing(
         training.foreground,
         Augmentation() if training.augment else Augmentation(turn=0, mirror=0, noise=0, blur=0, gamma=0, contrast=0),

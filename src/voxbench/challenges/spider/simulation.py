@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from voxbench.challenges.spider.dataset import GRADING_COLUMNS, GRADINGS, IMAGES, MASKS, OVERVIEW
 from voxbench.config import Config
-from voxbench.errors import InputError
+from voxbench.errors import EmptyShapeError, InputError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import classes_of, structure_of
@@ -29,13 +29,16 @@ PADDING, SCALE, TOP = -1000, 4096, 3096
 """Of files stored left, back, up: value outside the field of view, range of the middle 90 %, largest value."""
 
 
+Thickness = Annotated[float, Field(gt=0.2, le=20)]
+
+
 class SpiderSimulation(Config):
     """How many patients, how fine, with what noise."""
 
     cases: int = Field(default=3, ge=1, le=999, description="Patients; each has a T1 and a T2 series.")
     seed: int = Field(default=0, ge=0, description="Another seed is another data set.")
     inplane_mm: float = Field(default=0.8, ge=0.3, le=6, description="Spacing in the sagittal plane, mm.")
-    slice_mm: tuple[float, float] = Field(
+    slice_mm: tuple[Thickness, Thickness] = Field(
         default=(3.3, 5.0), description="Least and most thickness of T1 and T2 slices."
     )
     noise: float = Field(default=0.03, ge=0, le=0.5, description="Noise; the brightest tissue is about 1.")
@@ -44,6 +47,13 @@ class SpiderSimulation(Config):
     )
     mark_partial: bool = Field(default=False, description="Vertebrae cut above or below get 101 to 125.")
     anatomy: SpineAnatomy = Field(default=SpineAnatomy(), description="How spines vary.")
+
+    @field_validator("slice_mm")
+    @classmethod
+    def _least_first(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the least comes first")
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +147,11 @@ def _box(size: np.ndarray, shift: np.ndarray, spacing: tuple[float, float, float
 def _user_s(path: Path, rng: np.random.Generator) -> _Person:
     labels = read_labels(path)
     try:
-        classes_of(labels.array)
+        classes = classes_of(labels.array)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error
+    if not classes.any():
+        raise EmptyShapeError(f"{path}: the label map is empty; there is no spine to be imaged")
     order = Reordering.to(labels.grid)
     turned = LabelMap(np.ascontiguousarray(order(labels.array)).astype(np.uint8), order.grid(labels.grid))
     tissues = tissues_of(turned, rng)

@@ -78,7 +78,9 @@ def predict_case(image: Path, out: Path, weights: Path, settings: CentresConfig)
         InputError: The image cannot be used.
         FileWriteError: The label map cannot be written.
     """
-    found = spine_labels(_network(weights), read_volume(image), settings)
+    volume = read_volume(image)
+    volume.require_usable(str(image))
+    found = spine_labels(_network(weights), volume, settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
