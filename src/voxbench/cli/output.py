@@ -114,7 +114,16 @@ def _move(temporary: Path, path: Path, names: Collection[str]) -> None:
     for name in set(names) - written:
         (path / name).unlink(missing_ok=True)
     for name in sorted(written):
-        (temporary / name).replace(path / name)
+        _put(temporary / name, path / name)
+
+
+def _put(source: Path, target: Path) -> None:
+    """A file in the place of another; of a folder, each of its files, so that others beside them stay."""
+    if not (source.is_dir() and target.is_dir()):
+        source.replace(target)
+        return
+    for child in sorted(source.iterdir()):
+        _put(child, target / child.name)
 
 
 @contextmanager

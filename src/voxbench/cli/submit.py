@@ -8,9 +8,13 @@ from typing import Annotated
 import cyclopts
 
 from voxbench.cli.submit_lnq2023 import lnq2023
+from voxbench.cli.submit_lumbarsr import lumbarsr
+from voxbench.cli.submit_ssrkd import ssrkd
 
 app = cyclopts.App(name="submit", help="Pack predictions as a challenge wants them, or check what was packed.")
 app.command(lnq2023, name="lnq2023")
+app.command(lumbarsr, name="lumbarsr")
+app.command(ssrkd, name="ssrkd")
 
 
 @app.command(name="lumir25")

@@ -68,7 +68,7 @@ def require_replaceable(out: Path, marks: Sequence[str], force: bool, what: str 
         FileWriteError: It is a file, holds something else, or such a data set and ``force`` is not set.
     """
     if out.is_file():
-        raise FileWriteError(f"{out}: is a file; --out names the folder for the data set")
+        raise FileWriteError(f"{out}: is a file; --out names the folder for {what.replace('a simulated', 'the')}")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not all((out / mark).exists() for mark in marks):

@@ -1,4 +1,4 @@
-"""Radiographs as files: DICOM, 16-bit PNG, and NumPy archives (reading)."""
+"""Radiographs as files: DICOM, 16-bit PNG; MetaImage and NumPy archives (reading)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def write_radiograph_png(path: AnyPath, image: AnyArray, pixel_mm: tuple[float, 
 
 
 def read_radiograph(path: AnyPath, index: int = 0) -> RadiographFile:
-    """An image of a DICOM file, a grey PNG, or the ``projs`` of an .npz archive.
+    """An image of a DICOM file, a grey PNG, a flat .mha, or the ``projs`` of an .npz archive.
 
     Args:
         path: The file.
@@ -115,12 +115,16 @@ def read_radiograph(path: AnyPath, index: int = 0) -> RadiographFile:
     """
     path = require_file(path)
     suffix = path.suffix.lower()
-    reader = {".npz": lambda: _read_npz(path, index), ".png": lambda: _read_png(path)}.get(suffix)
+    reader = {
+        ".npz": lambda: _read_npz(path, index),
+        ".png": lambda: _read_png(path),
+        ".mha": lambda: _read_metaimage(path),
+    }.get(suffix)
     if reader is None:
         from voxbench.io.dicom import looks_like_dicom
 
         if suffix != ".dcm" and not looks_like_dicom(path):
-            raise FileReadError(f"{path}: unknown kind of radiograph\n  known are DICOM, .png and .npz")
+            raise FileReadError(f"{path}: unknown kind of radiograph\n  known are DICOM, .png, .mha and .npz")
         return _read_dicom(path)
     return reader()
 
@@ -151,6 +155,18 @@ def _read_png(path: Path) -> RadiographFile:
     if image.ndim != 2:
         raise DimensionError(f"{path}: not a grey image: its shape is {image.shape}")
     return RadiographFile(image.astype(np.float32), _png_pixel_mm(path.read_bytes()))
+
+
+def _read_metaimage(path: Path) -> RadiographFile:
+    """Two axes, or a third of length 1; the first runs along rows."""
+    from voxbench.io.metaimage import read_metaimage
+
+    raw = read_metaimage(path)
+    array = raw.array[..., 0] if raw.array.ndim == 3 and raw.array.shape[-1] == 1 else raw.array
+    if array.ndim != 2 or raw.vectors:
+        raise DimensionError(f"{path}: not one grey image: its shape is {raw.array.shape}")
+    across, down = np.linalg.norm(raw.world_from_voxel[:3, :2], axis=0)
+    return RadiographFile(np.ascontiguousarray(array.T, np.float32), (float(down), float(across)))
 
 
 def _png_pixel_mm(content: bytes) -> tuple[float, float] | None:
