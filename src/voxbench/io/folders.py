@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from voxbench.errors import FileWriteError
+from voxbench.io.atomic import part_name
 
 
 def refuse_foreign(paths: Sequence[Path], force: bool) -> None:
@@ -63,7 +63,7 @@ def new_data_set(out: Path, marks: Sequence[str], force: bool) -> Iterator[Path]
         FileWriteError: ``out`` must not be replaced (said at once), or cannot be written.
     """
     require_replaceable(out, marks, force)
-    temporary, old = (out.parent / f".{secrets.token_hex(4)}.{kind}.{out.name}" for kind in ("part", "old"))
+    temporary, old = (out.parent / part_name(out.name, kind) for kind in ("part", "old"))
     try:
         temporary.mkdir(parents=True)
         yield temporary

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from voxbench.jobs.job import Job, Outcome, Record
+from voxbench.jobs.memory import Need
+from voxbench.jobs.plan import Plan, plan
 from voxbench.jobs.record import Records
 from voxbench.jobs.run import Manner, Told, require_all, run
 
-__all__ = ["Job", "Manner", "Outcome", "Record", "Records", "Told", "require_all", "run"]
+__all__ = ["Job", "Manner", "Need", "Outcome", "Plan", "Record", "Records", "Told", "plan", "require_all", "run"]
