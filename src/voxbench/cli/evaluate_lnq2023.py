@@ -53,7 +53,8 @@ def lnq2023(
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     if dry_run:
-        return show_scoring(out, "lnq2023", cases, manner, json)
+        show_scoring(out, "lnq2023", cases, manner, json)
+        return
     with scoring(out, "lnq2023", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

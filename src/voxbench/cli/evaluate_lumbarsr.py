@@ -100,7 +100,8 @@ def lumbarsr(
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     if dry_run:
-        return show_scoring(out, "lumbarsr", cases, manner, json)
+        show_scoring(out, "lumbarsr", cases, manner, json)
+        return
     with scoring(out, "lumbarsr", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

@@ -55,7 +55,8 @@ def lumir25(
     configs = tuple(read_config(path) for path in config)
     cases = jobs_of(predictions, references, configs, settings)
     if dry_run:
-        return show_scoring(out, "lumir25", cases, manner, json)
+        show_scoring(out, "lumir25", cases, manner, json)
+        return
     with scoring(out, "lumir25", FILES, manner) as run:
         evaluation = Evaluation(configs, settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

@@ -53,7 +53,8 @@ def spider(
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
     if dry_run:
-        return show_scoring(out, "spider", cases, manner, json)
+        show_scoring(out, "spider", cases, manner, json)
+        return
     with scoring(out, "spider", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

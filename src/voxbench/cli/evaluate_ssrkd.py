@@ -70,7 +70,8 @@ def ssrkd(
     manner = Manner(jobs, scheduler, afresh=force)
     cases = cases_of(predictions, references, settings)
     if dry_run:
-        return show_scoring(out, "ssrkd", cases, manner, json)
+        show_scoring(out, "ssrkd", cases, manner, json)
+        return
     with scoring(out, "ssrkd", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

@@ -88,7 +88,8 @@ def lumbarsr(
     need = need_of(f"predict lumbarsr {'network' if weights is not None else settings.method}")
     if dry_run:
         manner = Manner(jobs, scheduler, records(out, settings.method), force, need)
-        return show_plan("predict lumbarsr", todo, manner, json)
+        show_plan("predict lumbarsr", todo, manner, json)
+        return
     manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), force, need)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)

@@ -50,7 +50,8 @@ def spider(
     todo = jobs_of(data, out, weights, CentresConfig())
     need = need_of("predict spider")
     if dry_run:
-        return show_plan("predict spider", todo, Manner(jobs, scheduler, Records(out / "cases"), force, need), json)
+        show_plan("predict spider", todo, Manner(jobs, scheduler, Records(out / "cases"), force, need), json)
+        return
     manner = Manner(jobs, scheduler, prepare_resume(out, [job.key for job in todo], force=force), force, need)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)

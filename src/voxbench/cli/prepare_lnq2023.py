@@ -57,7 +57,8 @@ def lnq2023(
     todo = jobs_of(sources, out, settings, case_picture)
     manner = replace(manner, need=need_of("prepare lnq2023"))
     if dry_run:
-        return show_plan("prepare lnq2023", todo, replace(manner, records=Records(out / RECORDS)), json)
+        show_plan("prepare lnq2023", todo, replace(manner, records=Records(out / RECORDS)), json)
+        return
     manner = replace(manner, records=kept_records(out, sources, force))
     with lines(f"preparing, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)

@@ -77,7 +77,8 @@ def lumbarsr(
     todo = jobs_of(data, out, settings, alignment_picture)
     manner = replace(manner, need=need_of("prepare lumbarsr"))
     if dry_run:
-        return show_plan("prepare lumbarsr", todo, replace(manner, records=Records(out / "cases" / FOLDER)), json)
+        show_plan("prepare lumbarsr", todo, replace(manner, records=Records(out / "cases" / FOLDER)), json)
+        return
     manner = replace(manner, records=prepare_resume(out, settings.samples, force))
     with lines(f"preparing, {len(todo)} samples") as tell:
         outcomes = run_cases(todo, manner, line, tell)

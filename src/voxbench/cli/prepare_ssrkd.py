@@ -81,7 +81,8 @@ def ssrkd(
     todo = jobs_of(sources, out, settings, knee_picture)
     manner = replace(manner, need=need_of("prepare ssrkd"))
     if dry_run:
-        return show_plan("prepare ssrkd", todo, replace(manner, records=Records(out / "cases" / NOTES)), json)
+        show_plan("prepare ssrkd", todo, replace(manner, records=Records(out / "cases" / NOTES)), json)
+        return
     manner = replace(manner, records=prepare_resume(out, [source.case for source in sources], force))
     with lines(f"preparing, {len(todo)} cases") as tell:
         if (warning := warning_of(settings.device)) is not None:
