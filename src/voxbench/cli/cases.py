@@ -40,38 +40,47 @@ def rows_of(outcomes: Sequence[Outcome], name: str = "case") -> list[dict[str, o
     return [{name: o.key, "error": o.error, "seconds": o.seconds, **(o.record or {})} for o in outcomes]
 
 
-class Teller:
-    """Tells of each outcome: how many of how many, what, and how long the rest may take.
+class Counter:
+    """Counts outcomes, and tells how long the rest may take.
 
     Attributes:
-        done: How many cases are done, those kept of earlier runs included.
-        total: Of how many.
+        total: How many there will be.
+        count: How many there were.
+        done: How many of them are not failures, those kept of earlier runs included.
     """
 
-    def __init__(self, tell: Lines, line: Callable[[Record], str], total: int) -> None:
-        self._tell, self._line, self.total = tell, line, total
-        self._count = self._computed = self.done = 0
+    def __init__(self, tell: Lines, total: int) -> None:
+        self._tell, self.total = tell, total
+        self.count = self.done = self._computed = 0
         self._start = time.perf_counter()
 
     def __call__(self, outcome: Outcome) -> None:
-        """Tell of one."""
-        self._count += 1
-        self._computed += not outcome.reused
+        """Count one; a kept case tells nothing of how long the others take."""
+        self.count += 1
         self.done += outcome.record is not None
+        self._computed += not outcome.reused
+        left = self.total - self.count
+        if left and self._computed:
+            seconds = left * (time.perf_counter() - self._start) / self._computed
+            self._tell.doing(f"{self.count} of {self.total} done, {left} left, about {spoken(seconds)}")
+
+
+class Teller(Counter):
+    """Tells a line of each outcome, too."""
+
+    def __init__(self, tell: Lines, line: Callable[[Record], str], total: int) -> None:
+        super().__init__(tell, total)
+        self._line = line
+
+    def __call__(self, outcome: Outcome) -> None:
+        """Tell of one: how many of how many, what, and how long it took."""
         if outcome.record is None:
             said, *rest = [f"{outcome.key}  failed: {outcome.error.splitlines()[0]}"]
         else:
             first, *rest = self._line(outcome.record).splitlines()
             said = first + ("  (kept)" if outcome.reused else f"  {outcome.seconds:.1f} s")
-        self._tell("\n".join([f"[{self._count:{len(str(self.total))}}/{self.total}] {said}", *rest]))
-        self._rest()
-
-    def _rest(self) -> None:
-        """How much is left; a kept case tells nothing of how long the others take."""
-        left = self.total - self._count
-        if left and self._computed:
-            seconds = left * (time.perf_counter() - self._start) / self._computed
-            self._tell.doing(f"{self._count} of {self.total} cases, {left} left, about {spoken(seconds)}")
+        self._tell("\n".join([f"[{self.count + 1:{len(str(self.total))}}/{self.total}] {said}", *rest]))
+        super().__call__(outcome)
 
 
 @contextmanager

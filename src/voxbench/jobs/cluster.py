@@ -142,6 +142,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 dashboard_address="127.0.0.1:0",  # any free port: None would take 8787, and warn if it is taken
                 silence_logs=logging.CRITICAL,
                 env=_environment(workers),
+                preload="voxbench.jobs.worker",
             ) as cluster,
             Client(cluster) as client,
         ):
