@@ -138,7 +138,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                memory_limit=1 / workers,  # of what the machine has
+                memory_limit=memory_of(workers),
                 dashboard_address="127.0.0.1:0",  # any free port: None would take 8787, and warn if it is taken
                 silence_logs=logging.CRITICAL,
                 env=_environment(workers),
@@ -162,6 +162,11 @@ def _reached(address: str) -> Iterator[Client]:
         ) from error
     with client:
         yield client
+
+
+def memory_of(workers: int) -> float | str:
+    """What each worker may take: its share of the machine, or of the control group this runs in."""
+    return 1 / workers
 
 
 def _environment(workers: int) -> dict[str, str]:
