@@ -163,7 +163,12 @@ def test_a_worker_ended_for_its_memory_costs_only_its_case_which_is_tried_twice(
 def test_a_stopped_command_ends_politely_and_goes_on_from_there(jobs, number, code, says, tmp_path):
     grid = Grid.from_parts((20, 160, 200), (4.0, 0.6, 0.6))
     array = np.zeros(grid.shape, np.uint8)
-    array[2:18, 20:60, 20:60], array[2:18, 20:60, 90:140], array[2:18, 20:60, 62:88], array[4:16, 80:90] = 1, 2, 201, 100
+    array[2:18, 20:60, 20:60], array[2:18, 20:60, 90:140], array[2:18, 20:60, 62:88], array[4:16, 80:90] = (
+        1,
+        2,
+        201,
+        100,
+    )
     for folder in ("references", "predictions"):
         (tmp_path / folder).mkdir()
         for n in range(12):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from voxbench.io.atomic import AnyPath
@@ -43,7 +44,7 @@ def _by_itk(path: Path) -> int:
     reader.ReadImageInformation()
     one = SimpleITK.Image([1] * reader.GetDimension(), reader.GetPixelID(), reader.GetNumberOfComponents())
     voxel = SimpleITK.GetArrayViewFromImage(one).nbytes
-    return voxel * _product(reader.GetSize())
+    return voxel * math.prod(reader.GetSize())
 
 
 def _by_nibabel(path: Path) -> int:
@@ -51,11 +52,4 @@ def _by_nibabel(path: Path) -> int:
 
     image = nib.load(path)  # pyright: ignore[reportPrivateImportUsage]
     header = image.header
-    return header.get_data_dtype().itemsize * _product(header.get_data_shape())  # pyright: ignore
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    found = 1
-    for length in shape:
-        found *= int(length)
-    return found
+    return header.get_data_dtype().itemsize * math.prod(int(n) for n in header.get_data_shape())  # pyright: ignore
