@@ -58,7 +58,7 @@ Points = list[tuple[float, float]]
 def line_above(points: Points) -> dict[str, Any]:
     """Base and factor, and what they were made from."""
     x, y = np.array(points).T
-    factor = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0 else 0.0
+    factor = max(0.0, float(np.polyfit(x, y, 1)[0])) if np.ptp(x) > 0.5 * x.max() else 0.0
     base = float((y - factor * x).max())
     high = float(((base + factor * x) / y).max())
     return {"base_mib": round(base), "factor": round(factor, 1), "worst_overestimate": round(high, 2), "points": points}
@@ -124,15 +124,10 @@ def lumir25(root: Path) -> dict[str, Points]:
         for method in ("zero", "deformable"):
             words = ("predict", "lumir25", "--data", data, "--method", method)
             found[f"predict lumir25 {method}"] += measured(words, root / f"{method}{size}")
-        config = sorted(data.glob("*indomain*.json") or data.glob("*config*.json"))[:1] or parts(data)
-        words = ("--config", config[0], "--allow-missing")
+        config = data / "LUMIR25_VAL_LUMIR24_Landmarks_evaluation_config.json"  # of the pair that is predicted
+        words = ("--config", config, "--allow-missing")
         found["evaluate lumir25"] += evaluate("lumir25", data, data, root / f"deformable{size}", words)
     return found
-
-
-def parts(data: Path) -> list[Path]:
-    """The evaluation configurations of a simulated data set."""
-    return sorted(path for path in data.glob("*.json") if path.name not in {"LUMIR25_dataset.json", "simulation.json"})
 
 
 def lumbarsr(root: Path) -> dict[str, Points]:
@@ -178,7 +173,7 @@ def measured(words: tuple[object, ...], out: Path) -> Points:
     peaks = {}
     for path in out.rglob("cases/**/*.json"):
         about = json.loads(path.read_text())
-        if about.get("status") == "done":
+        if about.get("status") == "done" and "missing" not in about["record"]:
             peaks[about["key"]] = about["peak_mib"]
     return [(round(size, 2), peaks[case]) for case, size in sizes.items() if case in peaks]
 
@@ -225,6 +220,7 @@ def markdown(result: dict[str, Any]) -> str:
         points = ", ".join(f"{x:g} -> {y:g}" for x, y in found["points"])
         cells = (command, found["base_mib"], found["factor"], found["worst_overestimate"], points)
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    lines += ["", result.get("note", "")]
     return "\n".join(lines) + "\n"
 
 

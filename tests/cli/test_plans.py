@@ -52,10 +52,10 @@ def test_a_dry_run_prints_the_plan_and_does_nothing(voxbench, words, tmp_path, m
 
 def test_too_little_memory_is_told_before_the_run_too(voxbench, words, monkeypatch):
     monkeypatch.setitem(NEEDS, "evaluate spider", Need(300.0, 0.0))
-    monkeypatch.setattr("voxbench.jobs.plan.free_mib", lambda: 350.0)
+    monkeypatch.setattr("voxbench.jobs.planning.free_mib", lambda: 350.0)
     short = "the largest cases need about 600 MiB at a time, 350 MiB are free; --jobs 1 fits"
     assert short in voxbench(*words, "--jobs", "2", "--dry-run").err
-    monkeypatch.setattr("voxbench.jobs.plan.free_mib", lambda: 250.0)
+    monkeypatch.setattr("voxbench.jobs.planning.free_mib", lambda: 250.0)
     assert "warning: the largest cases need about 300 MiB at a time, 250 MiB are free; --jobs 1 may not" in (
         voxbench(*words).err
     )

@@ -23,7 +23,8 @@ EVALUATION, TRAINING = re.findall(
 )
 STAND_INS = {
     "hostname": "echo 127.0.0.1",
-    "srun": '"$@" &\n"$@" &\ntrap \'kill $(jobs -p) 2>/dev/null\' EXIT TERM\nwait',
+    "srun": "trap 'kill $(jobs -p) 2>/dev/null' EXIT TERM\n"
+    '"$@" & one=$!\n"$@" & other=$!\nwait "$one" || failed=1; wait "$other" || failed=1\nexit "${failed:-0}"',
     "voxbench": f'exec "{sys.executable}" -m voxbench "$@"',
     "dask": f'exec "{sys.executable}" -m dask "$@"',
     "torchrun": f'exec "{sys.executable}" -m torch.distributed.run "$@"',
@@ -90,7 +91,9 @@ def test_a_training_under_slurm_runs_on_two_nodes_of_one_process(tmp_path: Path)
     from voxbench.challenges.lumbarsr.simulation import LumbarsrSimulation, simulate
 
     simulate(tmp_path / "DATA", LumbarsrSimulation(cases=3, size=(36, 32, 32), seed=2))
-    short = "--batch 2 --steps 4 --warm-up 1 --patch 16"
+    short = (
+        "--batch 2 --steps 4 --warm-up 1 --patch 16 --sequence 195X_195Y_500Z_S --sample Lumbar_26 --sample Lumbar_27"
+    )
     done = handed_in(TRAINING.replace("--batch 16", short), tmp_path, PROCESSES="1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "RUN/weights.safetensors").is_file()

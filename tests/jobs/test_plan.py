@@ -89,7 +89,7 @@ def test_a_case_whose_result_is_gone_is_done_again(records, tmp_path):
 
 
 def test_what_does_not_fit_in_memory_is_told_with_the_jobs_that_do(jobs, monkeypatch):
-    monkeypatch.setattr("voxbench.jobs.plan.free_mib", lambda: 250.0)
+    monkeypatch.setattr("voxbench.jobs.planning.free_mib", lambda: 250.0)
     assert plan(jobs, Manner(2, need=Need(100.0, 3.0))).workers_that_fit is None
     assert plan(jobs, Manner(3, need=Need(100.0, 3.0))).workers_that_fit == 2
     assert plan(jobs, Manner(3, need=Need(300.0, 0.0))).workers_that_fit == 1

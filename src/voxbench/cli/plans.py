@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 SHOWN = 40
 """Cases in the table for eyes; --json has all."""
 
-NEEDS: dict[str, Need] = {}
-"""What a case of each command takes, by benchmarks/memory_of_cases.py."""
+NEEDS = {
+    "evaluate lnq2023": Need(98.0, 1.9),
+    "evaluate lumir25": Need(73.0, 1.3),
+    "evaluate spider": Need(191.0, 1.6),
+    "evaluate ssrkd": Need(116.0, 0.0),
+    "predict lumir25 deformable": Need(98.0, 11.8),
+    "predict lumir25 zero": Need(71.0, 4.5),
+}
+"""What a case of a command takes, by benchmarks/memory_of_cases.py (results/memory_of_cases.md); others: not measured."""
 
 
 def need_of(command: str) -> Need | None:

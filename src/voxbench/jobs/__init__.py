@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voxbench.jobs.job import Job, Outcome, Record
 from voxbench.jobs.memory import Need
-from voxbench.jobs.plan import Plan, plan
+from voxbench.jobs.planning import Plan, plan
 from voxbench.jobs.record import Records
 from voxbench.jobs.run import Manner, Told, require_all, run
 
