@@ -58,7 +58,7 @@ def lumir25(
         show_scoring(out, "lumir25", cases, manner, json)
         return
     with scoring(out, "lumir25", FILES, manner) as run:
-        evaluation = Evaluation(configs, settings, run.outcomes(cases, line))
+        evaluation = Evaluation(settings, run.outcomes(cases, line), configs)
         evaluation.write(run.folder)
     metrics = evaluation.metrics()
     Console(stderr=True, highlight=False).print(_table(metrics["aggregates"], evaluation.counted))

@@ -22,7 +22,7 @@ NEEDS = {
     "predict lumir25 deformable": Need(98.0, 11.8),
     "predict lumir25 zero": Need(71.0, 4.5),
 }
-"""What a case of a command takes, by benchmarks/memory_of_cases.py (results/memory_of_cases.md); others: not measured."""
+"""What a case of a command takes, by benchmarks/memory_of_cases.py; of those that do not stand here it is unknown."""
 
 
 def need_of(command: str) -> Need | None:
