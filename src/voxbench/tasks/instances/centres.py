@@ -19,6 +19,7 @@ from voxbench.geometry import Grid, LabelMap
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import CANAL, CANAL_CLASS, DISC_CLASS, MOST, PARTIAL, VERTEBRA_CLASS
 from voxbench.tasks.instances.numbering import Standing, numbered
+from voxbench.tasks.instances.strays import ENOUGH, belonging, within
 from voxbench.tasks.instances.targets import votes_of
 from voxbench.types import PlanarVoxelVectors
 
@@ -38,6 +39,9 @@ class CentresConfig(Config):
     disc_gap_mm: float = Field(default=12.0, gt=0, description="Centres of two discs are no nearer.")
     least_vertebra: float = Field(default=300.0, ge=0, description="Smallest volume of a vertebra.")
     least_disc: float = Field(default=100.0, ge=0, description="Smallest volume of a disc.")
+    least_lowest_share: float = Field(
+        default=0.25, ge=0, lt=1, description="Smallest volume of the lowest vertebra, of the median one."
+    )
     least_disc_share: float = Field(default=0.07, ge=0, lt=1, description="Smallest disc, of the largest one.")
     trust_mm: float = Field(default=9.0, gt=0, description="A vote farther from every centre is not counted.")
     beside_mm: float = Field(default=45.0, gt=0, description="A centre farther from the spine's curve is dropped.")
@@ -56,12 +60,18 @@ class _Heaps:
         index: Voxels, (n, 3).
         votes: Where they point, mm along the array's axes, (n, 3).
         seeds: Centres, likewise, (m, 3).
+        sizes: Volumes of what points to them, mm^3, (m,).
     """
 
     kind: Literal["vertebra", "disc"]
     index: np.ndarray
     votes: np.ndarray
     seeds: np.ndarray
+    sizes: np.ndarray
+
+    def only(self, keep: np.ndarray) -> _Heaps:
+        """With these centres alone."""
+        return replace(self, seeds=self.seeds[keep], sizes=self.sizes[keep])
 
 
 def instances(
@@ -90,8 +100,9 @@ def instances(
     vertebrae = _heaps("vertebra", classes == VERTEBRA_CLASS, offsets, grid, settings)
     discs = _heaps("disc", classes == DISC_CLASS, offsets, grid, settings)
     apart, _ = _nearest(discs.seeds, vertebrae.seeds)
-    discs = replace(discs, seeds=discs.seeds[apart > APART_MM])
+    discs = discs.only(apart > APART_MM)
     vertebrae, discs = _along_the_curve(vertebrae, discs, grid, settings)
+    vertebrae, discs = _of_one_spine(vertebrae, discs, grid, settings)
     heights = _heights(np.concatenate([vertebrae.seeds, discs.seeds]), grid)
     seeds = [one for one in (vertebrae, discs) for _ in one.seeds]
     numbers = numbered([Standing(one.kind, float(height)) for one, height in zip(seeds, heights, strict=True)])
@@ -120,6 +131,7 @@ def _heaps(
         else (settings.disc_gap_mm, settings.least_disc)
     )
     seeds = _peaks(votes, np.asarray(grid.shape) * grid.spacing, gap, settings.spread_mm)
+    sizes = np.zeros(len(seeds))
     for _ in range(2):
         away, nearest = _nearest(votes, seeds)
         near = away <= settings.trust_mm
@@ -128,7 +140,8 @@ def _heaps(
         share = settings.least_disc_share if kind == "disc" else 0.0
         keep = counts * grid.voxel_volume >= max(least, share * counts.max(initial=0) * grid.voxel_volume, 1e-9)
         seeds = (np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])[keep]
-    return _Heaps(kind, index, votes, seeds)
+        sizes = counts[keep] * grid.voxel_volume
+    return _Heaps(kind, index, votes, seeds, sizes)
 
 
 def _peaks(votes: np.ndarray, size: np.ndarray, gap: float, spread: float) -> np.ndarray:
@@ -179,7 +192,18 @@ def _along_the_curve(vertebrae: _Heaps, discs: _Heaps, grid: Grid, settings: Cen
             break
         keep[worst] = False
     count = len(vertebrae.seeds)
-    return replace(vertebrae, seeds=vertebrae.seeds[keep[:count]]), replace(discs, seeds=discs.seeds[keep[count:]])
+    return vertebrae.only(keep[:count]), discs.only(keep[count:])
+
+
+def _of_one_spine(vertebrae: _Heaps, discs: _Heaps, grid: Grid, settings: CentresConfig) -> tuple[_Heaps, _Heaps]:
+    """Without what stands apart from the rest, and small pieces below it."""
+    count = len(vertebrae.seeds)
+    heights = _heights(np.concatenate([vertebrae.seeds, discs.seeds]), grid)
+    bodies, between = heights[:count], heights[count:]
+    keep = belonging(bodies, vertebrae.sizes, settings.least_lowest_share)
+    few = count < ENOUGH
+    keep_discs = belonging(between, discs.sizes, 0.0) if few else within(between, bodies[keep])
+    return vertebrae.only(keep), discs.only(keep_discs)
 
 
 def _beside(heights: np.ndarray, seeds: np.ndarray, one: int, others: np.ndarray) -> float:
