@@ -39,7 +39,9 @@ def test_from_data_set_to_checked_submission(data, capsys):
     run(predict, "--data", data, "--out", data / "fields", "--method", "zero")
     assert "1 predicted, 0 there already, 0 failed" in capsys.readouterr().err
     run(predict, "--data", data, "--out", data / "fields", "--method", "zero", "--json")
-    assert json.loads(capsys.readouterr().out)[0]["state"] == "skipped"
+    assert json.loads(capsys.readouterr().out)[0]["error"] == ""
+    run(predict, "--data", data, "--out", data / "fields", "--method", "zero")
+    assert "0 predicted, 1 there already, 0 failed" in capsys.readouterr().err
 
     words = ("--predictions", data / "fields", "--references", data, "--config", data / "config.json")
     run(evaluate, *words, "--out", data / "scores", "--json")

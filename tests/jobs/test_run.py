@@ -127,7 +127,7 @@ def test_cases_no_longer_asked_for_leave_the_folder(jobs, tmp_path):
     records.open("test")
     run(jobs, Manner(records=records))
     records.drop_others([jobs[0].key])
-    assert len(list(records.folder.iterdir())) == 2
+    assert len(list(records.folder.iterdir())) == 3  # run.json, status.json, the case
     assert records.kind == "test"
 
 

@@ -22,6 +22,7 @@ def lnq2023(
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -35,6 +36,7 @@ def lnq2023(
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print scores.json on standard output too.
     """
@@ -42,7 +44,7 @@ def lnq2023(
 
     from voxbench.challenges.lnq2023.evaluation import FILES, Evaluation, Lnq2023Evaluation, line
     from voxbench.challenges.lnq2023.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import require_folders, scoring
+    from voxbench.cli.scoring import require_folders, scoring, show_scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
@@ -50,6 +52,9 @@ def lnq2023(
     require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
+    if dry_run:
+        show_scoring(out, "lnq2023", cases, manner, json)
+        return
     with scoring(out, "lnq2023", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

@@ -44,6 +44,7 @@ def lumbarsr(
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -64,6 +65,7 @@ def lumbarsr(
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print scores.json on standard output too.
     """
@@ -74,7 +76,7 @@ def lumbarsr(
     from voxbench.challenges.lumbarsr.evaluation import line
     from voxbench.challenges.lumbarsr.results import FILES, Evaluation, LumbarsrEvaluation
     from voxbench.challenges.lumbarsr.splits import samples_of
-    from voxbench.cli.scoring import require_folders, scoring
+    from voxbench.cli.scoring import require_folders, scoring, show_scoring
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
     from voxbench.jobs import Manner
@@ -97,6 +99,9 @@ def lumbarsr(
     require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = jobs_of(predictions, references, settings)
+    if dry_run:
+        show_scoring(out, "lumbarsr", cases, manner, json)
+        return
     with scoring(out, "lumbarsr", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

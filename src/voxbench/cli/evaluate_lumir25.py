@@ -19,6 +19,7 @@ def lumir25(
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -34,6 +35,7 @@ def lumir25(
         allow_missing: Give the worst values to fields that are missing or cannot be used (the organisers refuse them).
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print metrics.json on standard output too.
     """
@@ -44,7 +46,7 @@ def lumir25(
     from voxbench.challenges.lumir25.cases import read_config
     from voxbench.challenges.lumir25.evaluation import FILES, Evaluation, Lumir25Evaluation, line
     from voxbench.challenges.lumir25.evaluation import jobs as jobs_of
-    from voxbench.cli.scoring import require_folders, scoring
+    from voxbench.cli.scoring import require_folders, scoring, show_scoring
     from voxbench.jobs import Manner
 
     settings = Lumir25Evaluation(allow_missing=allow_missing)
@@ -52,6 +54,9 @@ def lumir25(
     manner = Manner(jobs, scheduler, afresh=force)
     configs = tuple(read_config(path) for path in config)
     cases = jobs_of(predictions, references, configs, settings)
+    if dry_run:
+        show_scoring(out, "lumir25", cases, manner, json)
+        return
     with scoring(out, "lumir25", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line), configs)
         evaluation.write(run.folder)

@@ -35,6 +35,7 @@ def ssrkd(
     allow_missing: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -52,6 +53,7 @@ def ssrkd(
         allow_missing: Give the worst values to predictions that are missing or cannot be used.
         jobs: Processes that score cases at the same time.
         scheduler: Address of a Dask scheduler whose workers score them instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Score cases again that are unchanged, and replace whatever is in --out.
         json: Print scores.json on standard output too.
     """
@@ -59,7 +61,7 @@ def ssrkd(
 
     from voxbench.challenges.ssrkd.evaluation import FILES, Evaluation, SsrkdEvaluation, line
     from voxbench.challenges.ssrkd.evaluation import jobs as cases_of
-    from voxbench.cli.scoring import require_folders, scoring
+    from voxbench.cli.scoring import require_folders, scoring, show_scoring
     from voxbench.io import to_json
     from voxbench.jobs import Manner
 
@@ -67,6 +69,9 @@ def ssrkd(
     require_folders(predictions, references)
     manner = Manner(jobs, scheduler, afresh=force)
     cases = cases_of(predictions, references, settings)
+    if dry_run:
+        show_scoring(out, "ssrkd", cases, manner, json)
+        return
     with scoring(out, "ssrkd", FILES, manner) as run:
         evaluation = Evaluation(settings, run.outcomes(cases, line))
         evaluation.write(run.folder)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from voxbench.errors import FileWriteError
+from voxbench.io.atomic import part_name
 
 
 def require_free_file(path: Path, force: bool) -> None:
@@ -52,7 +52,7 @@ def result_folder(path: Path, names: Collection[str], force: bool) -> Iterator[P
     require_free_folder(path, force)
     made = make_folders(path.parent, path)
     home = path if path.is_dir() else path.parent
-    temporary = home / f".{secrets.token_hex(4)}.part.{path.name}"
+    temporary = home / part_name(path.name)
     try:
         with _refused(path):
             temporary.mkdir()

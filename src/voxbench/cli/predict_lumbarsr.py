@@ -25,6 +25,7 @@ def lumbarsr(
     confidence: Switch = False,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -48,14 +49,16 @@ def lumbarsr(
         confidence: Of fusion also write how much of each voxel the data fix, percent.
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Predict again what is there already, and replace files of other origin.
         json: Print what was made on standard output.
     """
-    from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, line, prepare_resume
+    from voxbench.challenges.lumbarsr.baseline import LumbarsrPrediction, line, prepare_resume, records
     from voxbench.challenges.lumbarsr.baseline import jobs as jobs_of
     from voxbench.challenges.lumbarsr.cases import OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, SEQUENCES, cases_of
     from voxbench.challenges.lumbarsr.splits import samples_of
     from voxbench.cli.cases import NEXT, rows_of, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
@@ -82,7 +85,12 @@ def lumbarsr(
         from voxbench.challenges.lumbarsr.trained import jobs as jobs_with
 
         todo = jobs_with(data, out, weights, settings)
-    manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), afresh=force)
+    need = need_of(f"predict lumbarsr {'network' if weights is not None else settings.method}")
+    if dry_run:
+        manner = Manner(jobs, scheduler, records(out, settings.method), force, need)
+        show_plan("predict lumbarsr", todo, manner, json)
+        return
+    manner = Manner(jobs, scheduler, prepare_resume(out, settings, force), force, need)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)
     if json:

@@ -17,6 +17,7 @@ def spider(
     weights: Path,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -28,14 +29,16 @@ def spider(
         weights: Folder of a voxbench train spider (needs voxbench[learn]).
         jobs: Processes that predict at the same time.
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Predict again what is there already, and replace files of other origin.
         json: Print what was made on standard output.
     """
     from voxbench.cli.cases import NEXT, rows_of, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.errors import MissingToolError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, require_all
+    from voxbench.jobs import Manner, Records, require_all
     from voxbench.tasks.instances import CentresConfig
 
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
@@ -45,7 +48,11 @@ def spider(
     except ImportError as error:
         raise MissingToolError(f"--weights needs {error.name}: pip install 'voxbench[learn]'") from error
     todo = jobs_of(data, out, weights, CentresConfig())
-    manner = Manner(jobs, scheduler, prepare_resume(out, [job.key for job in todo], force=force), afresh=force)
+    need = need_of("predict spider")
+    if dry_run:
+        show_plan("predict spider", todo, Manner(jobs, scheduler, Records(out / "cases"), force, need), json)
+        return
+    manner = Manner(jobs, scheduler, prepare_resume(out, [job.key for job in todo], force=force), force, need)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)
     if json:

@@ -19,6 +19,7 @@ def lnq2023(
     threshold_mm: float = 10.0,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -33,24 +34,32 @@ def lnq2023(
         threshold_mm: Short axis from which on a node is counted as enlarged.
         jobs: Processes that prepare cases at the same time.
         scheduler: Address of a Dask scheduler whose workers do it instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Prepare again what is there already, and replace files of other origin.
         json: Print statistics.json on standard output.
     """
-    from voxbench.challenges.lnq2023.preparation import Lnq2023Preparation, kept_records, line
+    from dataclasses import replace
+
+    from voxbench.challenges.lnq2023.preparation import RECORDS, Lnq2023Preparation, kept_records, line
     from voxbench.challenges.lnq2023.preparation import jobs as jobs_of
     from voxbench.challenges.lnq2023.sources import sources_in
     from voxbench.challenges.lnq2023.statistics import TEXT, write_statistics
     from voxbench.cli.cases import NEXT, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, require_all
+    from voxbench.jobs import Manner, Records, require_all
     from voxbench.report.nodes import case_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
     settings = Lnq2023Preparation(format=format, threshold_mm=threshold_mm)
     sources = sources_in(data, labels)
     todo = jobs_of(sources, out, settings, case_picture)
-    manner = Manner(manner.workers, manner.scheduler, kept_records(out, sources, force), afresh=force)
+    manner = replace(manner, need=need_of("prepare lnq2023"))
+    if dry_run:
+        show_plan("prepare lnq2023", todo, replace(manner, records=Records(out / RECORDS)), json)
+        return
+    manner = replace(manner, records=kept_records(out, sources, force))
     with lines(f"preparing, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)
         records = [outcome.record for outcome in outcomes if outcome.record is not None]

@@ -23,6 +23,7 @@ def lumbarsr(
     ] = None,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -40,21 +41,25 @@ def lumbarsr(
             headers; all four are tried if not given, and the best Dice of bone wins.
         jobs: Processes that prepare samples at the same time.
         scheduler: Address of a Dask scheduler whose workers do it instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Prepare again what is there already, and replace files of other origin.
         json: Print what was found for each sample on standard output.
     """
+    from dataclasses import replace
+
     from voxbench.challenges.lumbarsr.alignment import FLIPS
     from voxbench.challenges.lumbarsr.cases import SEQUENCES, cases_of
     from voxbench.challenges.lumbarsr.preparation import LumbarsrPreparation, line
     from voxbench.challenges.lumbarsr.preparation import jobs as jobs_of
-    from voxbench.challenges.lumbarsr.prepared import prepare_resume
+    from voxbench.challenges.lumbarsr.prepared import FOLDER, prepare_resume
     from voxbench.challenges.lumbarsr.sources import samples_in
     from voxbench.challenges.lumbarsr.splits import samples_of, split_named
     from voxbench.cli.cases import NEXT, rows_of, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.errors import InputError, UsageError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, require_all
+    from voxbench.jobs import Manner, Records, require_all
     from voxbench.report.preparation import alignment_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
@@ -70,7 +75,11 @@ def lumbarsr(
     except InputError as error:
         raise UsageError(str(error)) from error
     todo = jobs_of(data, out, settings, alignment_picture)
-    manner = Manner(manner.workers, manner.scheduler, prepare_resume(out, settings.samples, force), afresh=force)
+    manner = replace(manner, need=need_of("prepare lumbarsr"))
+    if dry_run:
+        show_plan("prepare lumbarsr", todo, replace(manner, records=Records(out / "cases" / FOLDER)), json)
+        return
+    manner = replace(manner, records=prepare_resume(out, settings.samples, force))
     with lines(f"preparing, {len(todo)} samples") as tell:
         outcomes = run_cases(todo, manner, line, tell)
     if json:

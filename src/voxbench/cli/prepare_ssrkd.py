@@ -26,6 +26,7 @@ def ssrkd(
     seed: int = 0,
     jobs: int = 1,
     scheduler: str | None = None,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -52,20 +53,22 @@ def ssrkd(
         seed: Of noise, points and splits.
         jobs: Processes that prepare cases at the same time.
         scheduler: Address of a Dask scheduler whose workers do it instead, e.g. tcp://host:8786.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
         force: Prepare again what is there already, and replace folders of other origin.
         json: Print what was found for each case on standard output.
     """
     from dataclasses import replace
 
     from voxbench.challenges.ssrkd.geometry import warning_of
-    from voxbench.challenges.ssrkd.kept import prepare_resume
+    from voxbench.challenges.ssrkd.kept import NOTES, prepare_resume
     from voxbench.challenges.ssrkd.preparation import jobs as jobs_of
     from voxbench.challenges.ssrkd.preparation import line, write_info
     from voxbench.challenges.ssrkd.sources import find_sources, read_patients
     from voxbench.cli.cases import rows_of, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, require_all
+    from voxbench.jobs import Manner, Records, require_all
     from voxbench.report.knee_preparation import knee_picture
 
     manner = Manner(jobs, scheduler, afresh=force)  # refuse a contradiction before anything is read
@@ -76,7 +79,11 @@ def ssrkd(
         known = read_patients(patients, [source.case for source in sources])
         sources = tuple(replace(source, patient=known[source.case]) for source in sources)
     todo = jobs_of(sources, out, settings, knee_picture)
-    manner = Manner(jobs, scheduler, prepare_resume(out, [source.case for source in sources], force), afresh=force)
+    manner = replace(manner, need=need_of("prepare ssrkd"))
+    if dry_run:
+        show_plan("prepare ssrkd", todo, replace(manner, records=Records(out / "cases" / NOTES)), json)
+        return
+    manner = replace(manner, records=prepare_resume(out, [source.case for source in sources], force))
     with lines(f"preparing, {len(todo)} cases") as tell:
         if (warning := warning_of(settings.device)) is not None:
             tell(f"warning: {warning}")

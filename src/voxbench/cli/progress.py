@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+SELDOM = 60.0
+"""Seconds between two lines that say in a log how far a run is."""
 
 
 class Lines:
@@ -16,15 +19,19 @@ class Lines:
 
     def __init__(self, console: Console, status: Status | None = None) -> None:
         self._console, self._status = console, status
+        self._said = time.monotonic()
 
     def __call__(self, line: object) -> None:
         """Tell one thing, as its ``str`` has it."""
         self._console.print(str(line), markup=False, highlight=self._console.is_terminal, soft_wrap=True)
 
     def doing(self, what: str) -> None:
-        """Change what the sign of life says, where there is one."""
+        """Change what the sign of life says; where there is none (in a log), a line now and then."""
         if self._status is not None:
             self._status.update(what)
+        elif time.monotonic() - self._said > SELDOM:
+            self._said = time.monotonic()
+            self(what)
 
 
 @contextmanager

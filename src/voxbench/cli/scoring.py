@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from voxbench.cli.cases import run_cases
 from voxbench.cli.output import make_folders, require_free_folder, result_folder
-from voxbench.cli.progress import Lines, lines
+from voxbench.cli.plans import need_of, show_plan
+from voxbench.cli.progress import lines
 from voxbench.errors import FileReadError, FileWriteError
-from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all, run
+from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all
+from voxbench.jobs.leftovers import run_name
 from voxbench.jobs.record import FOLDER
 
 
@@ -42,7 +44,7 @@ class Scoring:
         """
         assert self.manner.records is not None
         with lines(f"scoring, {len(jobs)} cases") as tell:
-            outcomes = run(jobs, self.manner, _Teller(tell, line, len(jobs)))
+            outcomes = run_cases(jobs, self.manner, line, tell)
         done = sum(outcome.record is not None for outcome in outcomes)
         kept = f"; no results are written; the other {done} are kept for the next start" if done else ""
         require_all(outcomes, kept)
@@ -62,6 +64,20 @@ def require_folders(*folders: Path) -> None:
             raise FileReadError(f"{folder}: {what}")
 
 
+def show_scoring(out: Path, challenge: str, jobs: Sequence[Job], manner: Manner, json: bool) -> None:
+    """Print what an evaluation would do (``--dry-run``).
+
+    Args:
+        out: The folder of its results.
+        challenge: Whose evaluation.
+        jobs: The cases.
+        manner: How they would be run.
+        json: Whether to print it as JSON on standard output, too.
+    """
+    command = f"evaluate {challenge}"
+    show_plan(command, jobs, replace(manner, records=Records(out / FOLDER), need=need_of(command)), json)
+
+
 @contextmanager
 def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -> Iterator[Scoring]:
     """Prepare --out: a new folder, an empty one, or one that an earlier run of the same evaluation left.
@@ -79,6 +95,7 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
         FileWriteError: The folder holds something else and ``afresh`` is not set, or it cannot be written.
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100  (resolve() would follow a link at the end)
+    run_name()  # before anything is written: a killed run's files are known by it
     records = Records(out / FOLDER)
     ours = records.kind
     if ours is not None and ours != challenge and not manner.afresh:
@@ -92,7 +109,7 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
     try:
         records.open(challenge)
         with result_folder(out, files, force=True) as folder:
-            yield Scoring(folder, Manner(manner.workers, manner.scheduler, records, manner.afresh))
+            yield Scoring(folder, replace(manner, records=records, need=need_of(f"evaluate {challenge}")))
         made.clear()
     finally:
         if fresh and not records.any_done():
@@ -100,30 +117,3 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-class _Teller:
-    """Tells of each outcome: how many of how many, what, and how long the rest may take."""
-
-    def __init__(self, tell: Lines, line: Callable[[Record], str], total: int) -> None:
-        self._tell, self._line, self._total = tell, line, total
-        self._count = self._computed = 0
-        self._start = time.perf_counter()
-
-    def __call__(self, outcome: Outcome) -> None:
-        self._count += 1
-        self._computed += not outcome.reused
-        if outcome.record is None:
-            said = f"{outcome.key}  failed: {outcome.error.splitlines()[0]}"
-        else:
-            said = self._line(outcome.record) + ("  (kept)" if outcome.reused else "")
-        self._tell(f"[{self._count:{len(str(self._total))}}/{self._total}] {said}")
-        left = self._total - self._count
-        if left and self._computed:
-            seconds = left * (time.perf_counter() - self._start) / self._computed
-            self._tell.doing(f"scoring, {left} of {self._total} left, about {_spoken(seconds)}")
-
-
-def _spoken(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -12,8 +12,23 @@ from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
 
+RUN = "VOXBENCH_RUN"
+"""Variable of the environment that holds the name of the run this process works for."""
+
 AnyPath = str | os.PathLike[str]
 """A path as users hand it in."""
+
+
+def part_name(name: str, kind: str = "part") -> str:
+    """A name for what is not yet whole, hidden and nobody else's; it begins with the run of many cases it belongs to.
+
+    By that beginning (`RUN`) a run finds again what a worker of it left that was killed while it wrote.
+
+    Args:
+        name: What it will be called when it is whole.
+        kind: ``part``, or ``old`` for what is about to be replaced.
+    """
+    return f".{os.environ.get(RUN, '')}{secrets.token_hex(4)}.{kind}.{name}"
 
 
 @contextmanager
@@ -37,7 +52,7 @@ def atomic(path: AnyPath) -> Iterator[Path]:
         raise FileWriteError(f"{target}: cannot be written: the folder {target.parent} does not exist; create it first")
     if target.is_dir():
         raise FileWriteError(f"{target}: cannot be written: it is a folder; give the name of a file")
-    temporary = target.parent / f".{secrets.token_hex(4)}.part.{target.name}"
+    temporary = target.parent / part_name(target.name)
     try:
         yield temporary
         _flush_to_disk(temporary)

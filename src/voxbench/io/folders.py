@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
+from voxbench.io.atomic import part_name
 
 VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz")
 """How files of volumes end."""
@@ -94,7 +94,7 @@ def new_data_set(out: Path, marks: Sequence[str], force: bool, what: str = "a si
         FileWriteError: ``out`` must not be replaced (said at once), or cannot be written.
     """
     require_replaceable(out, marks, force, what)
-    temporary, old = (out.parent / f".{secrets.token_hex(4)}.{kind}.{out.name}" for kind in ("part", "old"))
+    temporary, old = (out.parent / part_name(out.name, kind) for kind in ("part", "old"))
     try:
         temporary.mkdir(parents=True)
         yield temporary

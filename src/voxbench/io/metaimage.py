@@ -13,7 +13,7 @@ import numpy as np
 
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.geometry import Grid
-from voxbench.io.atomic import AnyPath, atomic, require_file
+from voxbench.io.atomic import AnyPath, atomic, part_name, require_file
 from voxbench.io.layout import array_from_file_order, file_order
 from voxbench.io.raw import LPS_FROM_RAS, RawImage, storable
 from voxbench.types import AnyArray, Matrix4
@@ -111,7 +111,7 @@ def write_components(path: AnyPath, array: AnyArray, grid: Grid) -> None:
 
 def _write_pair(image: Any, path: Path) -> None:
     """Header and voxels are two files: written in a folder beside, then moved, the header last."""
-    with atomic(path) as header, tempfile.TemporaryDirectory(dir=path.parent, prefix=".part.") as folder:
+    with atomic(path) as header, tempfile.TemporaryDirectory(dir=path.parent, prefix=part_name("")) as folder:
         written = Path(folder) / path.name
         _execute_writer(image, path, written)
         for voxels in Path(folder).glob("*raw"):

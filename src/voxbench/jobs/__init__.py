@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from voxbench.jobs.job import Job, Outcome, Record
+from voxbench.jobs.memory import Need
+from voxbench.jobs.planning import Plan, plan
 from voxbench.jobs.record import Records, records_of_files
 from voxbench.jobs.run import Manner, Told, require_all, run
 
-__all__ = ["Job", "Manner", "Outcome", "Record", "Records", "Told", "records_of_files", "require_all", "run"]
+__all__ = [
+    "Job",
+    "Manner",
+    "Need",
+    "Outcome",
+    "Plan",
+    "Record",
+    "Records",
+    "Told",
+    "plan",
+    "records_of_files",
+    "require_all",
+    "run",
+]

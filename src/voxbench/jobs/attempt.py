@@ -11,6 +11,7 @@ from typing import Any
 from voxbench.errors import VoxbenchError
 from voxbench.io.tables import plain
 from voxbench.jobs.job import Job, Outcome
+from voxbench.jobs.memory import forget_peak, peak_mib
 from voxbench.jobs.record import fingerprint, hashes
 
 
@@ -29,6 +30,7 @@ def attempt(job: Job, kept: Mapping[str, Any]) -> tuple[Outcome, str]:
     if kept.get("fingerprint") == mark and isinstance(kept.get("record"), dict):
         return Outcome(job.key, kept["record"], "", inputs, float(kept.get("seconds", 0.0)), reused=True), mark
     start = time.perf_counter()
+    forget_peak()
     record, error = None, ""
     try:
         # Through text, so that a record that was kept and one just made are the same to the last bit.
@@ -40,4 +42,4 @@ def attempt(job: Job, kept: Mapping[str, Any]) -> tuple[Outcome, str]:
     except Exception as failure:  # a defect in ours costs this case, not the others
         where = traceback.extract_tb(failure.__traceback__)[-1]
         error = f"unexpected {type(failure).__name__}: {failure} ({where.name}, line {where.lineno}); please report it"
-    return Outcome(job.key, record, error, inputs, time.perf_counter() - start), mark
+    return Outcome(job.key, record, error, inputs, time.perf_counter() - start, peak_mib=peak_mib()), mark

@@ -40,6 +40,7 @@ class Outcome:
         inputs: SHA-256 of each input; None for one that is missing.
         seconds: Wall time it took (when it was computed).
         reused: Whether the record was kept from an earlier run.
+        peak_mib: The most memory the process held meanwhile, all that it held before included; None if unknown.
     """
 
     key: str
@@ -48,3 +49,4 @@ class Outcome:
     inputs: Mapping[str, str | None] = field(default_factory=dict)
     seconds: float = 0.0
     reused: bool = False
+    peak_mib: float | None = None

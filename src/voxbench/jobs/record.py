@@ -19,6 +19,7 @@ from voxbench.jobs.job import Job, Outcome
 
 FOLDER = "cases"
 _RUN = "run.json"
+_STATUS = "status.json"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,17 @@ class Records:
         write_json(self.folder / _RUN, {"kind": kind, "voxbench": version("voxbench")})
 
     @property
+    def status(self) -> Path:
+        """The file that says, while a run is under way and after, what became of every case."""
+        return self.folder / _STATUS
+
+    @property
+    def root(self) -> Path:
+        """The folder of the results that the records belong to."""
+        above = [folder.parent for folder in (self.folder, *self.folder.parents) if folder.name == FOLDER]
+        return above[0] if above else self.folder
+
+    @property
     def kind(self) -> str | None:
         """The kind of run the folder belongs to; None if it is none of ours."""
         try:
@@ -65,6 +77,7 @@ class Records:
         said = {"record": outcome.record} if outcome.record is not None else {"error": outcome.error}
         about = {"key": outcome.key, "status": "failed" if outcome.record is None else "done"}
         about |= {"fingerprint": fingerprint, "inputs": outcome.inputs, "seconds": round(outcome.seconds, 3)}
+        about |= {"peak_mib": outcome.peak_mib}
         write_json(self.path(outcome.key), about | said)
 
     def any_done(self) -> bool:
@@ -73,7 +86,7 @@ class Records:
 
     def drop_others(self, keys: Iterable[str]) -> None:
         """Remove the files of cases that are no longer asked for."""
-        wanted = {self.path(key).name for key in keys} | {_RUN}
+        wanted = {self.path(key).name for key in keys} | {_RUN, _STATUS}
         for path in self.folder.glob("*.json"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)

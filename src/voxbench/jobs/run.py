@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from voxbench.errors import JobError, UsageError
 from voxbench.jobs.attempt import attempt
 from voxbench.jobs.job import Job, Outcome
+from voxbench.jobs.memory import Need
 from voxbench.jobs.record import Records
+from voxbench.jobs.status import Status
 
 Told = Callable[[Outcome], None]
 
@@ -22,12 +25,14 @@ class Manner:
         scheduler: Address of a Dask scheduler whose workers do them instead, e.g. ``tcp://host:8786``.
         records: Where what each case leaves is kept; None keeps nothing.
         afresh: Whether to do cases again that are on record unchanged.
+        need: How much memory a case takes; None if that was never measured.
     """
 
     workers: int = 1
     scheduler: str | None = None
     records: Records | None = None
     afresh: bool = False
+    need: Need | None = None
 
     def __post_init__(self) -> None:
         """Refuse fewer than one worker."""
@@ -46,7 +51,8 @@ def run(jobs: Sequence[Job], manner: Manner = Manner(), told: Told | None = None
         told: Told of each outcome as it comes.
 
     Returns:
-        What came of each, in the order of ``jobs``.
+        What came of each, in the order of ``jobs``. Where records are kept, ``status.json`` beside them says meanwhile
+        what became of every case.
 
     Raises:
         UsageError: The manner contradicts itself, or two cases have one key.
@@ -54,12 +60,16 @@ def run(jobs: Sequence[Job], manner: Manner = Manner(), told: Told | None = None
     """
     _require_unlike(jobs)
     found: dict[str, Outcome] = {}
-    for outcome, mark in _attempts(jobs, manner):
-        if manner.records is not None and not outcome.reused:
-            manner.records.keep(outcome, mark)
-        found[outcome.key] = outcome
-        if told is not None:
-            told(outcome)
+    status = Status(jobs, manner.records)
+    # A run that is stopped (Ctrl-C) ends its workers first, then says so in its status.
+    with status.written(), closing(_attempts(jobs, manner, status)) as attempts:
+        for outcome, mark in attempts:
+            if manner.records is not None and not outcome.reused:
+                manner.records.keep(outcome, mark)
+            status.ended(outcome)
+            found[outcome.key] = outcome
+            if told is not None:
+                told(outcome)
     return tuple(found[job.key] for job in jobs)
 
 
@@ -80,15 +90,18 @@ def _reason(outcome: Outcome) -> str:
     return outcome.error if outcome.error.startswith(outcome.key) else f"{outcome.key}: {outcome.error}"
 
 
-def _attempts(jobs: Sequence[Job], manner: Manner) -> Iterator[tuple[Outcome, str]]:
+def _attempts(jobs: Sequence[Job], manner: Manner, status: Status) -> Generator[tuple[Outcome, str], None, None]:
     kept = {job.key: manner.records.kept(job.key) if manner.records and not manner.afresh else {} for job in jobs}
     # One process needs no cluster, and one case no second process.
     if manner.scheduler is None and min(manner.workers, len(jobs)) <= 1:
-        yield from (attempt(job, kept[job.key]) for job in jobs)
+        for job in jobs:
+            status.began(job.key)
+            yield attempt(job, kept[job.key])
         return
     from voxbench.jobs.cluster import attempts
 
-    yield from attempts(jobs, kept, manner.workers, manner.scheduler)
+    with closing(attempts(jobs, kept, (manner.workers, manner.scheduler), status)) as found:
+        yield from found
 
 
 def _require_unlike(jobs: Sequence[Job]) -> None:

@@ -7,12 +7,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxbench.challenges.lumir25.baseline import PredictionSettings, predict
+from voxbench.challenges.lumir25.baseline import PredictionSettings, jobs, prepare_resume
 from voxbench.challenges.lumir25.cases import read_dataset
 from voxbench.config import Config
-from voxbench.errors import EmptyShapeError, FileReadError, UsageError
+from voxbench.errors import EmptyShapeError, FileReadError, FileWriteError, JobError, UsageError
 from voxbench.geometry import DisplacementField
 from voxbench.io import read_json
+from voxbench.jobs import Manner, Records, require_all
+from voxbench.jobs import run as run_jobs
 
 FIRST = (("3455",), ("3454",))
 SECOND = (("3456",), ("3455",))
@@ -52,12 +54,18 @@ def pairs(world):
     return read_dataset(world.dataset([FIRST, SECOND, LONG])).validation
 
 
-def run(world, pairs, method="deformable", **options):
-    return predict(world.root, world.root / "out", pairs, PredictionSettings(method=method), **options)
+def run(world, pairs, method="deformable", force=False, told=None, preset=None):
+    out = world.root / "out"
+    todo = jobs(world.root, out, pairs, PredictionSettings(method=method, preset=preset))
+    return run_jobs(todo, Manner(records=prepare_resume(out, pairs, force), afresh=force), told)
 
 
-def states(summary):
-    return [outcome.state for outcome in summary.outcomes]
+def states(outcomes):
+    return ["failed" if o.record is None else "kept" if o.reused else "done" for o in outcomes]
+
+
+def record_of(world, pair):
+    return read_json(Records(world.root / "out/cases").path(pair.key))
 
 
 def test_fields_are_written_in_voxels_under_the_official_names(world, pairs, registered):
@@ -77,24 +85,24 @@ def test_no_method_writes_zeros_and_registers_nothing(world, pairs, registered, 
 
 
 def test_method_and_preset_are_passed_through(world, pairs, registered):
-    predict(world.root, world.root / "out", pairs[:1], PredictionSettings(method="convex", preset="fast"))
+    run(world, pairs[:1], "convex", preset="fast")
     run(world, pairs[:1], "greedy")
     assert registered.calls == [("convex", "fast"), ("greedy", "accurate")]
 
 
 def test_begun_again_it_makes_only_what_is_missing_damaged_or_outdated(world, pairs, registered):
     run(world, pairs)
-    assert states(run(world, pairs)) == ["skipped"] * 3
+    assert states(run(world, pairs)) == ["kept"] * 3
     out = world.root / "out"
     (out / FIRST_FILE).write_bytes((out / FIRST_FILE).read_bytes()[:-20])
-    assert states(run(world, pairs)) == ["done", "skipped", "skipped"]
+    assert states(run(world, pairs)) == ["done", "kept", "kept"]
     (out / SECOND_FILE).unlink()
-    assert states(run(world, pairs)) == ["skipped", "done", "skipped"]
-    (out / "status" / "disp_3455_3454.json").write_text("{")
-    assert states(run(world, pairs)) == ["done", "skipped", "skipped"]
+    assert states(run(world, pairs)) == ["kept", "done", "kept"]
+    Records(out / "cases").path(pairs[0].key).write_text("{")
+    assert states(run(world, pairs)) == ["done", "kept", "kept"]
     moving = world.root / "imagesVal/LUMIRMRI_3455_0000.nii.gz"  # fixed of the first pair, moving of the second
     nib.save(nib.Nifti1Image(world.images["3454", "0000"], np.diag([1.0, 1.0, 2.0, 1.0])), moving)
-    assert states(run(world, pairs)) == ["done", "done", "skipped"]
+    assert states(run(world, pairs)) == ["done", "done", "kept"]
     assert states(run(world, pairs, "convex")) == ["done"] * 3
     assert states(run(world, pairs, "convex", force=True)) == ["done"] * 3
 
@@ -103,44 +111,51 @@ def test_begun_again_it_makes_only_what_is_missing_damaged_or_outdated(world, pa
 def test_one_bad_pair_stops_no_other_and_is_named(world, pairs, registered, error):
     registered.failing = {2: error}
     told = []
-    summary = run(world, pairs, progress=told.append)
-    assert states(summary) == ["done", "failed", "done"]
-    assert [outcome.pair.key for outcome in summary.failed] == ["3456_0000<--3455_0000"]
-    assert str(error) in str(summary)
-    assert "2 predicted, 0 there already, 1 failed" in str(summary)
+    outcomes = run(world, pairs, told=told.append)
+    assert states(outcomes) == ["done", "failed", "done"]
+    with pytest.raises(JobError, match="1 of 3 cases failed\n3456_0000<--3455_0000: .*" + str(error)):
+        require_all(outcomes)
     assert len(told) == 3
     assert not (world.root / "out" / SECOND_FILE).exists()
-    record = read_json(world.root / "out/status/disp_3456_3455.json")
-    assert record["state"] == "failed"
+    record = record_of(world, pairs[1])
+    assert record["status"] == "failed"
     assert str(error) in record["error"]
     registered.failing = {}
-    assert states(run(world, pairs)) == ["skipped", "done", "skipped"]
+    assert states(run(world, pairs)) == ["kept", "done", "kept"]
 
 
 def test_a_missing_image_fails_its_pairs_only(world, pairs, registered):
     (world.root / "imagesVal/LUMIRMRI_3456_0000.nii.gz").unlink()
-    summary = run(world, pairs)
-    assert states(summary) == ["done", "failed", "done"]
-    assert "LUMIRMRI_3456_0000.nii.gz" in summary.failed[0].error
+    outcomes = run(world, pairs)
+    assert states(outcomes) == ["done", "failed", "done"]
+    assert "LUMIRMRI_3456_0000.nii.gz" in outcomes[1].error
 
 
 def test_a_record_says_what_went_in_and_what_came_out(world, pairs, registered):
     run(world, pairs[:1])
-    record = read_json(world.root / "out/status/disp_3455_3454.json")
-    assert record["settings"] == {"method": "deformable", "preset": "accurate"}
-    assert set(record["inputs"]) == {pairs[0].fixed, pairs[0].moving}
-    assert {len(value) for value in (*record["inputs"].values(), record["field"])} == {64}
-    assert record["seconds"] >= 0
+    found = record_of(world, pairs[0])
+    assert set(found["inputs"]) == {"fixed", "moving"}
+    assert {len(value) for value in (*found["inputs"].values(), found["record"]["sha256"])} == {64}
+    assert found["record"]["files"] == [FIRST_FILE]
+    assert found["seconds"] >= 0
+
+
+def test_fields_of_others_are_replaced_only_if_told(world, pairs, registered):
+    (world.root / "out").mkdir()
+    (world.root / "out" / FIRST_FILE).write_text("theirs")
+    with pytest.raises(FileWriteError, match=f"{FIRST_FILE}: exists already"):
+        run(world, pairs)
+    assert states(run(world, pairs, force=True)) == ["done"] * 3
 
 
 def test_a_data_folder_that_is_not_there_is_refused(world, pairs):
     with pytest.raises(FileReadError, match="no such folder"):
-        predict(world.root / "absent", world.root / "out", pairs, PredictionSettings())
+        jobs(world.root / "absent", world.root / "out", pairs, PredictionSettings())
 
 
 @pytest.mark.parametrize("wrong", [{"method": "guess"}, {"preset": "sloppy"}])
 def test_a_method_or_preset_that_is_not_there_is_refused_before_anything_is_read(world, pairs, registered, wrong):
     (name, value), *_ = wrong.items()
     with pytest.raises(UsageError, match=f"--{name} {value}"):
-        predict(world.root, world.root / "out", pairs, PredictionSettings(**wrong))
+        jobs(world.root, world.root / "out", pairs, PredictionSettings(**wrong))
     assert not (world.root / "out").exists()

@@ -64,6 +64,18 @@ class _Named:
     layout: Layout | None
 
 
+def readings(folder: Path, challenge: str | None = None) -> tuple[Job, ...]:
+    """One job per file of a data set, for a plan: the file is its input.
+
+    Raises:
+        UsageError: There is no such challenge.
+        FileReadError: There is no such folder, or nothing in it that could be checked.
+    """
+    layout, paths = _files(folder, challenge)
+    entries = _named(folder, paths, layout).entries
+    return tuple(Job(e.name, partial(examine, e.path, e.kind, layout is None), {"file": e.path}) for e in entries)
+
+
 def check(folder: Path, challenge: str | None = None, manner: Manner = Manner(), told: Told | None = None) -> Check:
     """Read every image, label map, field and mesh below a folder to its end, and say what is wrong.
 
@@ -77,10 +89,7 @@ def check(folder: Path, challenge: str | None = None, manner: Manner = Manner(),
         UsageError: There is no such challenge.
         FileReadError: There is no such folder, or nothing in it that could be checked.
     """
-    layout = None if challenge is None else layout_of(challenge)
-    paths = files_below(folder, layout.others if layout else ())
-    if not paths:
-        raise FileReadError(f"{folder}: no image and no mesh here\n  expected  {_expected(layout)}")
+    layout, paths = _files(folder, challenge)
     named = _named(folder, paths, layout)
     jobs = [Job(e.name, partial(examine, e.path, e.kind, layout is None)) for e in named.entries]
     outcomes = {outcome.key: outcome for outcome in run(jobs, manner, told)}
@@ -100,6 +109,15 @@ def check(folder: Path, challenge: str | None = None, manner: Manner = Manner(),
     findings += _leaks(named)
     findings += _incomplete(named)
     return Check(folder, challenge, len(paths), tuple(sorted(findings, key=lambda f: (f.file, f.severity))))
+
+
+def _files(folder: Path, challenge: str | None) -> tuple[Layout | None, Sequence[Path]]:
+    """What there is to be read, and whose rules hold."""
+    layout = None if challenge is None else layout_of(challenge)
+    paths = files_below(folder, layout.others if layout else ())
+    if not paths:
+        raise FileReadError(f"{folder}: no image and no mesh here\n  expected  {_expected(layout)}")
+    return layout, paths
 
 
 def _expected(layout: Layout | None) -> str:

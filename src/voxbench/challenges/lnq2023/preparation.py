@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from voxbench.config import Config
 from voxbench.errors import FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume, resample
 from voxbench.io import read_labels, read_volume, write_labels, write_volume
+from voxbench.io.atomic import part_name
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Job, Record, Records
 from voxbench.metrics.node_list import NodeList, list_nodes
@@ -185,7 +185,7 @@ def kept_records(out: Path, sources: Sequence[Source], force: bool) -> Records:
 def _written_together(out: Path, source: Source) -> Iterator[Path]:
     """A temporary folder whose files become those of the case when the block succeeds."""
     home = out / source.split
-    temporary = home / f".{secrets.token_hex(4)}.part.{source.case}"
+    temporary = home / part_name(source.case)
     try:
         temporary.mkdir(parents=True)
         yield temporary

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import read_json
+from voxbench.io.atomic import part_name
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
@@ -58,7 +58,7 @@ def written_together(out: Path, sample: str) -> Iterator[Path]:
     Raises:
         FileWriteError: The folder or its files cannot be written.
     """
-    temporary = out / f".{secrets.token_hex(4)}.part.{sample}"
+    temporary = out / part_name(sample)
     try:
         for place in (*(temporary / name / sample for name in PLACES), temporary / FOLDER):
             place.mkdir(parents=True)

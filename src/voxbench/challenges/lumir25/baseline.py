@@ -1,17 +1,15 @@
 """Predict every pair of LUMIR25; begun again, it goes on where it stopped.
 
-Beside the fields lies a folder ``status`` with one record per pair: what went in (hashes, settings, version) and what
-came out. A field is skipped only if its record matches all of it; a damaged or outdated one is made again.
+Beside the fields lies a folder ``cases`` with one record per pair: what went in (hashes, settings, version) and what
+came out. A field is kept only if its record matches all of it; a damaged or outdated one is made again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
@@ -20,12 +18,15 @@ from voxbench.challenges.lumir25.folders import make_folder
 from voxbench.config import Config
 from voxbench.errors import FileReadError, UsageError, VoxbenchError
 from voxbench.geometry import DisplacementField
-from voxbench.io import read_json, read_volume, sha256, write_displacement, write_json
+from voxbench.io import read_volume, sha256, write_displacement
+from voxbench.io.folders import refuse_foreign
+from voxbench.jobs import Job, Record, Records
+from voxbench.jobs.record import FOLDER
 
 if TYPE_CHECKING:
     from voxbench.tasks.registration import RegistrationConfig
 
-State = Literal["done", "skipped", "failed"]
+KIND = "predict lumir25"
 
 
 class PredictionSettings(Config):
@@ -53,116 +54,94 @@ class PredictionSettings(Config):
             raise UsageError(f"--{name} {wrong['input']}: {wrong['msg']}, or zero for --method") from error
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one pair.
-
-    Attributes:
-        pair: The pair.
-        state: ``done`` now, ``skipped`` because it was done, or ``failed``.
-        seconds: Wall time, reading and writing included.
-        error: Why it failed.
-    """
-
-    pair: Pair
-    state: State
-    seconds: float = 0.0
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of all pairs.
-
-    Attributes:
-        outcomes: One per pair, in order.
-    """
-
-    outcomes: tuple[Outcome, ...]
-
-    def count(self, state: State) -> int:
-        """How many pairs ended so."""
-        return sum(outcome.state == state for outcome in self.outcomes)
-
-    @property
-    def failed(self) -> tuple[Outcome, ...]:
-        """The pairs without a field."""
-        return tuple(outcome for outcome in self.outcomes if outcome.state == "failed")
-
-    def __str__(self) -> str:
-        """Counts, then the failed pairs with their reasons."""
-        head = f"{self.count('done')} predicted, {self.count('skipped')} there already, {self.count('failed')} failed"
-        return "\n".join([head, *(f"  {o.pair.key}: {o.error}" for o in self.failed)])
-
-
-def predict(
-    data: Path,
-    out: Path,
-    pairs: Sequence[Pair],
-    settings: PredictionSettings,
-    *,
-    force: bool = False,
-    progress: Callable[[Outcome], None] | None = None,
-) -> Summary:
-    """Write ``disp_<FIXED>_<MOVING>.nii.gz`` for every pair; a pair that fails stops no other.
+def jobs(data: Path, out: Path, pairs: Sequence[Pair], settings: PredictionSettings) -> tuple[Job, ...]:
+    """One job per pair, each leaving ``disp_<FIXED>_<MOVING>.nii.gz``.
 
     Args:
         data: The data set's folder (holding imagesVal/ ...).
         out: Where the fields go.
         pairs: What to register.
         settings: How.
-        force: Predict also what is there already.
-        progress: Told after every pair.
 
     Raises:
         UsageError: There is no such method or preset.
         FileReadError: The data folder does not exist.
-        FileWriteError: The output folder cannot be made.
     """
     if not data.is_dir():
         raise FileReadError(f"{data}: no such folder; --data is the one that holds imagesVal/")
     config = settings.registration()
-    make_folder(out / "status")
-    outcomes = []
-    for pair in unique_pairs(pairs):
-        outcome = _predict_pair(pair, data, out, config, force)
-        outcomes.append(outcome)
-        if progress is not None:
-            progress(outcome)
-    return Summary(tuple(outcomes))
-
-
-def _predict_pair(pair: Pair, data: Path, out: Path, config: RegistrationConfig | None, force: bool) -> Outcome:
-    """One pair, with its record written whatever happens."""
-    target, record_path = out / pair.field_name, out / "status" / f"{pair.field_name.removesuffix('.nii.gz')}.json"
-    start = time.perf_counter()
     made_by = {"method": "zero"} if config is None else config.model_dump(mode="json")
-    record: dict[str, Any] = {"case": pair.key, "settings": made_by, "voxbench": version("voxbench")}
-    try:
-        record["inputs"] = {name: sha256(data / name) for name in (pair.fixed, pair.moving)}
-        if not force and _still_good(target, record_path, record):
-            return Outcome(pair, "skipped")
-        _write_field(pair, data, target, config)
-        record |= {"state": "done", "field": sha256(target)}
-        outcome = Outcome(pair, "done", time.perf_counter() - start)
-    except Exception as error:  # whatever it is, it is one pair's
-        message = str(error) if isinstance(error, VoxbenchError) else f"{type(error).__name__}: {error}"
-        record |= {"state": "failed", "error": message}
-        outcome = Outcome(pair, "failed", time.perf_counter() - start, message)
-    write_json(record_path, record | {"seconds": round(outcome.seconds, 3)})
-    return outcome
+    return tuple(
+        Job(
+            pair.key,
+            partial(predict_pair, pair, (data, out), config),
+            {"fixed": data / pair.fixed, "moving": data / pair.moving},
+            made_by,
+        )
+        for pair in unique_pairs(pairs)
+    )
 
 
-def _still_good(target: Path, record_path: Path, wanted: Mapping[str, Any]) -> bool:
-    """Whether the field is there, whole, and made from the same inputs by the same settings and version."""
-    if not (target.is_file() and record_path.is_file()):
-        return False
+def predict_pair(pair: Pair, folders: tuple[Path, Path], config: RegistrationConfig | None) -> Record:
+    """Register one pair and write its field.
+
+    Args:
+        pair: The pair.
+        folders: The data, and where the fields go.
+        config: How it is registered; None moves nothing at all.
+
+    Returns:
+        The pair's ``key``, its file in ``files``, and the ``sha256`` of that.
+
+    Raises:
+        InputError: The images cannot be used.
+        FileWriteError: The field cannot be written.
+    """
+    data, out = folders
+    target = out / pair.field_name
+    make_folder(out)
+    _write_field(pair, data, target, config)
+    return {"key": pair.key, "files": [pair.field_name], "sha256": sha256(target)}
+
+
+def records(out: Path) -> Records:
+    """Where it is kept which pairs are done."""
+    return Records(out / FOLDER)
+
+
+def prepare_resume(out: Path, pairs: Sequence[Pair], force: bool) -> Records:
+    """The records of an earlier start, without those whose field is gone or is no longer what was written.
+
+    Args:
+        out: Where the fields go.
+        pairs: What is predicted.
+        force: Whether fields that are not ours may be replaced.
+
+    Raises:
+        FileWriteError: There are fields that no earlier start of ours left, or the folder cannot be made.
+    """
+    kept = records(out)
+    wanted = unique_pairs(pairs)
+    there = [path for pair in wanted if (path := out / pair.field_name).exists()]
+    refuse_foreign(there if kept.kind != KIND else [], force)
+    make_folder(out)
+    kept.open(KIND)
+    for pair in wanted:
+        if (kept.kept(pair.key).get("record") or {}).get("sha256") != _hash(out / pair.field_name):
+            kept.path(pair.key).unlink(missing_ok=True)
+    return kept
+
+
+def line(record: Record) -> str:
+    """One line: the pair and its file."""
+    return f"{record['key']}  {record['files'][0]}"
+
+
+def _hash(path: Path) -> str | None:
     try:
-        record = read_json(record_path)
-        same = all(record.get(key) == value for key, value in wanted.items())
-        return same and record.get("state") == "done" and record.get("field") == sha256(target)
-    except (VoxbenchError, AttributeError):
-        return False
+        return sha256(path)
+    except VoxbenchError:
+        return None
 
 
 def _write_field(pair: Pair, data: Path, target: Path, config: RegistrationConfig | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from voxbench.challenges.ssrkd.writing import MESHES, PROCESSED
 from voxbench.errors import FileWriteError
+from voxbench.io.atomic import part_name
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
@@ -63,7 +63,7 @@ def written_together(out: Path, case: str) -> Iterator[Path]:
     Raises:
         FileWriteError: The folder or its files cannot be written.
     """
-    temporary = out / f".{secrets.token_hex(4)}.part.{case}"
+    temporary = out / part_name(case)
     try:
         (temporary / NOTES).mkdir(parents=True)
         yield temporary
