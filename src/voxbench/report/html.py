@@ -153,7 +153,20 @@ def write_registration_report(path: Path, page: RegistrationPage) -> None:
     Raises:
         FileWriteError: The file cannot be written.
     """
-    text = _templates().get_template("registration.html.jinja").render(page=page, settings=list(_flat(page.settings)))
+    write_html(path, rendered("registration.html.jinja", page=page, settings=list(_flat(page.settings))))
+
+
+def rendered(template: str, **values: object) -> str:
+    """A template of ``_assets/`` with its values, everything escaped."""
+    return _templates().get_template(template).render(**values)
+
+
+def write_html(path: Path, text: str) -> None:
+    """Write a page, whole or not at all.
+
+    Raises:
+        FileWriteError: The file cannot be written.
+    """
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -162,6 +175,8 @@ def shown(value: Value) -> str:
     """A value as a reader expects it: four significant digits, thousands apart, NaN as undefined."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "undefined"
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
