@@ -58,8 +58,9 @@ def report(
     from voxbench.cli.output import require_free_file
     from voxbench.cli.rank import named_run
     from voxbench.errors import UsageError
-    from voxbench.report.evaluation import ReportSettings, evaluation_page
+    from voxbench.report.evaluation import evaluation_page
     from voxbench.report.evaluation_html import write_evaluation_report
+    from voxbench.report.numbers import ReportSettings
     from voxbench.report.scored import read_scored
 
     if not runs:
@@ -136,7 +137,7 @@ def _with_pictures(
                 wrong = next((row.wrong for row in rows.rows if row.case == case), "")
                 pictures, scene = case_view(run.challenge, case, folders, wrong)
                 title = case if len(scored) == 1 else f"{case}, {run.name}"
-                shown.append(replace(pictures, case=title))
+                shown.append(replace(pictures, run="" if len(scored) == 1 else run.name))
                 scenes += [] if scene is None else [replace(scene, case=title)]
     return replace(page, pictures=tuple(shown)), scenes
 

@@ -17,6 +17,9 @@ from voxbench.errors import FileReadError, FileWriteError
 from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all, run
 from voxbench.jobs.record import FOLDER
 
+REPORT = "report.html"
+"""Written beside the results."""
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -91,15 +94,31 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
     fresh = not records.folder.exists()
     try:
         records.open(challenge)
-        with result_folder(out, files, force=True) as folder:
+        with result_folder(out, {*files, REPORT}, force=True) as folder:
             yield Scoring(folder, Manner(manner.workers, manner.scheduler, records, manner.afresh))
+            reported = _report(folder, out.name)
         made.clear()
+        if reported:
+            with lines("") as tell:
+                tell(f"report: {out / REPORT}  (voxbench report --predictions --references adds pictures of cases)")
     finally:
         if fresh and not records.any_done():
             shutil.rmtree(records.folder, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _report(folder: Path, name: str) -> bool:
+    """Write the page of what was scored; False where the results hold no table of cases."""
+    if not (folder / "scores.json").is_file():
+        return False
+    from voxbench.report.evaluation import evaluation_page
+    from voxbench.report.evaluation_html import write_evaluation_report
+    from voxbench.report.scored import read_scored
+
+    write_evaluation_report(folder / REPORT, evaluation_page([read_scored(folder, name)]))
+    return True
 
 
 class _Teller:

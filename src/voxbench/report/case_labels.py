@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from voxbench.report.figures import (
 from voxbench.report.html import Picture
 from voxbench.report.planes import PLANES, Box
 from voxbench.report.scene import Scene, scene_of_volumes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARGIN_MM = 18.0
 MISSED, EXTRA, OTHER = 1, 2, 3
@@ -83,7 +87,7 @@ def label_case(compared: Compared) -> tuple[tuple[Picture, ...], Scene]:
 
 def _drawn(compared: Compared, errors: np.ndarray, box: Box) -> bytes:
     figure, panels = plane_panels(box, 2, compared.case)
-    greys = grey_planes(compared.image, compared.reference.grid, box)
+    greys = grey_planes(compared.image, box)
     wrong = LabelMap(errors, compared.reference.grid)
     for column, plane in enumerate(PLANES):
         above, below = panels[0][column], panels[1][column]
@@ -99,22 +103,22 @@ def _drawn(compared: Compared, errors: np.ndarray, box: Box) -> bytes:
     legend(
         figure,
         {
-            f"{one} (solid), below: only in the {one}": REFERENCE,
-            f"{other} (dashed), below: only in the {other}": PREDICTION,
+            f"{one} (solid; below: only there)": REFERENCE,
+            f"{other} (dashed; below: only there)": PREDICTION,
             "below: another structure": CONFUSED,
         },
     )
     return png_of(figure, compared.case)
 
 
-def _contours(axes: object, plane: np.ndarray, style: tuple[str, str]) -> None:
+def _contours(axes: Axes, plane: np.ndarray, style: tuple[str, str]) -> None:
     """Of every structure in a plane."""
     if min(plane.shape) < 2:
         return
     for label in np.unique(plane[plane != 0]):
         mask = plane == label
         if not mask.all():
-            axes.contour(mask.astype(np.float32), [0.5], colors=style[0], linewidths=1.0, linestyles=style[1])  # pyright: ignore[reportAttributeAccessIssue]
+            axes.contour(mask.astype(np.float32), [0.5], colors=style[0], linewidths=1.0, linestyles=style[1])
 
 
 def _coloured(plane: np.ndarray) -> np.ndarray:
@@ -135,8 +139,8 @@ def _caption(compared: Compared, errors: np.ndarray) -> str:
     one, two = compared.words
     swapped = f", {other:.3g} ml in another structure" if other else ""
     return (
-        f"Contours of the {one} and the {two}; below, where they differ: {missed:.3g} ml only in the {one}, "
-        f"{extra:.3g} ml only in the {two}{swapped}. Each plane is cut where most voxels are wrong. "
+        f"Contours of {one} and {two}; below, where they differ: {missed:.3g} ml only in {one}, "
+        f"{extra:.3g} ml only in {two}{swapped}. Each plane is cut where most voxels are wrong. "
         "Patient's right on the left."
     )
 

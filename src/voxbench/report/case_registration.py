@@ -71,7 +71,8 @@ def find_pair(case: str, references: Path) -> Pair:
         there = sorted(references.glob(f"images*/*_{subject}_{modality}.nii.gz"))
         if len(there) != 1:
             raise FileReadError(
-                f"{case}: {len(there)} images *_{subject}_{modality}.nii.gz below images*/ of the references; one is needed"
+                f"{case}: {len(there)} images *_{subject}_{modality}.nii.gz below images*/ of the references; "
+                "one is needed"
             )
         names.append(str(there[0].relative_to(references)))
     return Pair(names[0], names[1])
@@ -91,5 +92,5 @@ def _labels(case: str, pair: Pair, references: Path, onto: tuple[Volume, Displac
         resample(other, fixed.grid, through=field),
         fixed,
         {},
-        ("fixed image's labels", "moving image's labels, after"),
+        ("labels of the fixed image", "labels of the moving image, after"),
     )

@@ -7,28 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from voxbench.config import Config
 from voxbench.errors import InputError
-from voxbench.metrics.intervals import Interval, interval_of_defined
 from voxbench.report.html import Picture, Table, Value
 from voxbench.report.measures import Measure, by_quantity, headline
+from voxbench.report.numbers import ReportSettings, at_a_glance, difference_tables, interval_words, number_tables
 from voxbench.report.scored import Scored
 from voxbench.report.strips import Strips, strips_of
-from voxbench.report.troubles import FAILED, MISSING, NOTED, Trouble
+from voxbench.report.troubles import FAILED, LOST, MISSING, NOTED, Trouble
 
 FAR = 3.5
 """A value this many robust standard deviations from the median, on the worse side, is named."""
 TITLES = {"lnq2023": "LNQ 2023", "lumbarsr": "LumbarSR", "lumir25": "LUMIR25", "spider": "SPIDER", "ssrkd": "SSR-KD"}
-
-
-class ReportSettings(Config):
-    """How intervals are found."""
-
-    bootstrap: int = Field(default=1000, ge=1, le=100_000, description="How often cases are drawn again.")
-    seed: int = Field(default=0, ge=0, description="Of the draws.")
-    level: float = Field(default=0.95, gt=0, lt=1, description="Of the intervals.")
 
 
 @dataclass(frozen=True)
@@ -72,12 +62,14 @@ class CasePictures:
         wrong: What went wrong.
         pictures: From above.
         note: Why there are none, or fewer.
+        run: Of which run, where there are several.
     """
 
     case: str
     wrong: str
     pictures: tuple[Picture, ...] = ()
     note: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,8 @@ class EvaluationPage:
     Attributes:
         title: The heading.
         summary: Sentences under it.
-        numbers: The quantities, the organisers' first.
+        glance: The few numbers that cases are judged by.
+        numbers: All quantities, the organisers' first.
         differences: Every later run against the first, case by case.
         strips: Where the values lie.
         fine_strips: The same by structure.
@@ -100,6 +93,7 @@ class EvaluationPage:
 
     title: str
     summary: tuple[str, ...]
+    glance: Table
     numbers: tuple[Table, ...]
     differences: tuple[Table, ...]
     strips: tuple[Strips, ...]
@@ -124,14 +118,15 @@ def evaluation_page(runs: Sequence[Scored], settings: ReportSettings = ReportSet
     return EvaluationPage(
         title=f"{challenge}: {', '.join(names)}",
         summary=tuple(_sentence(run, own) for run, own in zip(runs, cases, strict=True)),
-        numbers=tuple(_numbers(runs, settings)),
-        differences=tuple(_differences(runs, settings)),
+        glance=at_a_glance(runs, settings),
+        numbers=tuple(number_tables(runs, settings)),
+        differences=tuple(difference_tables(runs, settings)),
         strips=tuple(_strips([(run.name, run.measures) for run in runs])),
         fine_strips=tuple(_strips([(run.name, run.details) for run in runs])),
         runs=cases,
         names=names,
         made=tuple(_made(runs, settings)),
-        interval=_interval_words(runs[0].challenge, settings),
+        interval=interval_words(runs[0].challenge, settings),
     )
 
 
@@ -158,7 +153,7 @@ def _sentence(run: Scored, cases: RunCases) -> str:
     """What a reader should know first."""
     weights = [row.weight for row in cases.rows]
     parts = [f"{run.name}: {run.counted}."]
-    failed, missing, lost = (sum(w == weight for w in weights) for weight in (FAILED, MISSING, MISSING + 1))
+    failed, missing, lost = (sum(w == weight for w in weights) for weight in (FAILED, MISSING, LOST))
     if failed:
         parts.append(f"{_counted(failed)} could not be scored and {'is' if failed == 1 else 'are'} in no number below.")
     if missing:
@@ -170,90 +165,6 @@ def _sentence(run: Scored, cases: RunCases) -> str:
 
 def _counted(count: int) -> str:
     return f"{count} case{'s' * (count != 1)}"
-
-
-def _numbers(runs: Sequence[Scored], settings: ReportSettings) -> Iterator[Table]:
-    """A row per quantity and structure; of several runs a row each."""
-    columns = ["Quantity", "Structure", "Run", "Unit", "Better", "n", "Undefined", "Mean"]
-    columns += [f"{100 * settings.level:g} % interval", "Median", "Least", "Most"]
-    single = len(runs) == 1
-    for kind, official in (("The organisers' numbers", True), ("Our numbers", False)):
-        rows = []
-        for key in _keys(runs):
-            if key[0].endswith("(official)") is not official:
-                continue
-            for run in runs:
-                measure = run.measure(key)
-                if measure is not None:
-                    row = [*_head(measure), run.name, measure.unit, measure.better, *_statistics(measure, settings)]
-                    rows.append([cell for n, cell in enumerate(row) if n != 2 or not single])
-        if rows:
-            yield Table(kind, [name for name in columns if name != "Run" or not single], rows)
-
-
-def _keys(runs: Sequence[Scored]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(measure.key for run in runs for measure in run.measures))
-
-
-def _head(measure: Measure) -> tuple[str, str]:
-    return measure.quantity.removesuffix(" (official)"), measure.structure
-
-
-def _statistics(measure: Measure, settings: ReportSettings) -> list[Value]:
-    defined = measure.defined
-    undefined = len(measure.values) - defined.size
-    if not defined.size:
-        return [0, undefined, None, "", None, None, None]
-    interval = _interval(np.array(list(measure.values.values()), np.float64), settings)
-    low, high = float(defined.min()), float(defined.max())
-    return [defined.size, undefined, float(defined.mean()), _shown(interval), float(np.median(defined)), low, high]
-
-
-def _interval(values: np.ndarray, settings: ReportSettings) -> Interval:
-    return interval_of_defined(values, (settings.seed, 1), settings.level, settings.bootstrap)
-
-
-def _shown(interval: Interval, sign: bool = False) -> str:
-    if np.isnan(interval.low):
-        return ""
-    return f"{interval.low:{'+' if sign else ''}.4g} to {interval.high:{'+' if sign else ''}.4g}"
-
-
-def _differences(runs: Sequence[Scored], settings: ReportSettings) -> Iterator[Table]:
-    """Later runs minus the first on the cases that both have."""
-    columns = ["Quantity", "Structure", "Unit", "Pairs", "Mean difference", f"{100 * settings.level:g} % interval"]
-    columns += ["Median difference", "Better in", "Reading"]
-    first = runs[0]
-    for run in runs[1:]:
-        rows = [row for key in _keys([first]) if (row := _difference(first.measure(key), run.measure(key), settings))]
-        if rows:
-            yield Table(f"{run.name} minus {first.name}, case by case", columns, rows)
-
-
-def _difference(one: Measure | None, other: Measure | None, settings: ReportSettings) -> list[Value] | None:
-    if one is None or other is None:
-        return None
-    pairs = [(one.values[case], other.values[case]) for case in one.values if case in other.values]
-    both = np.array([pair for pair in pairs if np.isfinite(pair).all()], np.float64).reshape(-1, 2)
-    if not len(both):
-        return None
-    change = both[:, 1] - both[:, 0]
-    interval = _interval(change, settings)
-    gain = change if one.better == "higher" else -change
-    mean, median = float(change.mean()), float(np.median(change))
-    return [
-        one.quantity, one.structure, one.unit, len(both), f"{mean:+.4g}", _shown(interval, True), f"{median:+.4g}",
-        f"{int((gain > 0).sum())} of {len(gain)}", _reading(interval, one.better == "higher"),
-    ]  # fmt: skip
-
-
-def _reading(interval: Interval, higher: bool) -> str:
-    """What the interval allows to say."""
-    if np.isnan(interval.low):
-        return "too few pairs"
-    if interval.low <= 0 <= interval.high:
-        return "no difference shown"
-    return "better" if (interval.low > 0) == higher else "worse"
 
 
 def _strips(runs: Sequence[tuple[str, Sequence[Measure]]]) -> Iterator[Strips]:
@@ -275,8 +186,15 @@ def _cases(run: Scored) -> RunCases:
         wrong = [trouble.said for trouble in troubles]
         if weight > MISSING:
             wrong += _far(judged, case)
-        values = tuple(measure.values.get(case) for measure in judged)
-        rows.append((weight, -_count(troubles, weight), ranks[case], CaseRow(case, weight, "; ".join(wrong), values)))
+        values = tuple(measure.values.get(case, "") for measure in judged)
+        rows.append(
+            (
+                min(weight, NOTED),
+                -_count(troubles, weight),
+                ranks[case],
+                CaseRow(case, weight, "; ".join(wrong), values),
+            )
+        )
     rows.sort(key=lambda row: row[:3])
     columns = tuple(_column(measure) for measure in judged)
     return RunCases(run.name, columns, tuple(row[3] for row in rows))
@@ -288,6 +206,7 @@ def _count(troubles: Sequence[Trouble], weight: int) -> int:
 
 
 def _column(measure: Measure) -> str:
+    """Quantity, structure and unit."""
     of = "" if measure.structure == "all" else f", {measure.structure}"
     return f"{measure.quantity}{of}" + (f", {measure.unit}" if measure.unit else "")
 
@@ -327,14 +246,3 @@ def _made(runs: Sequence[Scored], settings: ReportSettings) -> Iterator[Table]:
         yield Table(f"How {run.name} was scored", ["Setting", "Value"], [[name, str(value)] for name, value in rows])
     rows = [[name, str(value)] for name, value in settings.model_dump().items()]
     yield Table("How this report counts", ["Setting", "Value"], rows)
-
-
-def _interval_words(challenge: str, settings: ReportSettings) -> str:
-    told = (
-        f"Intervals: {100 * settings.level:g} %, of the mean, by the bootstrap (BCa), cases drawn {settings.bootstrap} "
-        f"times with seed {settings.seed}. They say how far the mean would move with other cases of the same kind, not "
-        "with other training runs, and are not corrected for their number; voxbench rank tests with correction."
-    )
-    if challenge in ("spider", "lumbarsr"):
-        told += " Several cases come from one patient or sample and are drawn as if they did not: the intervals are too narrow."
-    return told

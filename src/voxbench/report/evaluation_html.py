@@ -1,4 +1,4 @@
-"""The report of evaluations as one HTML file: numbers, distributions, cases; pictures and a viewer where there are any."""
+"""The report of evaluations as one HTML file: numbers, distributions, cases, pictures, a viewer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def write_evaluation_report(path: Path, page: EvaluationPage, viewer: Viewer = V
     """
     from markupsafe import Markup
 
-    anchors = {shown.case: number for number, shown in enumerate(page.pictures, 1)}
+    anchors: dict[str, int] = {}
+    for number, picture in enumerate(page.pictures, 1):
+        anchors.setdefault(picture.case, number)
     still = sum(len(picture.png) * 4 // 3 for shown in page.pictures for picture in shown.pictures)
     library = None if viewer.library is None else as_script(viewer.library)
     scenes, left_out = fitting(list(viewer.scenes), LARGEST_PAGE - still - len(library or "") - 2_000_000)

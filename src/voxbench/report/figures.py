@@ -73,7 +73,7 @@ def legend(figure: Figure, entries: dict[str, str]) -> None:
         x += 0.03 + 0.0078 * len(word)
 
 
-def grey_planes(image: Volume | None, grid: Grid, box: Box) -> list[np.ndarray]:
+def grey_planes(image: Volume | None, box: Box) -> list[np.ndarray]:
     """The three planes of an image from 0 to 1; without one a plain dark."""
     if image is None:
         return [np.full(box.grid(plane).shape[1::-1], 0.12) for plane in PLANES]

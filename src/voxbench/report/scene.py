@@ -116,7 +116,7 @@ def scene_of_volumes(
     ids = sorted({int(i) for own in labels.values() for i in np.unique(own.array) if i})[:MOST_LABELS]
     for number, (name, own) in enumerate(labels.items()):
         start = number if len(ids) == 1 else 0
-        layers.append(_labels(name, own, (grid, ids, start), number == 0 or len(ids) == 1))
+        layers.append(_labels(name, own, (grid, ids, start), len(images) < 2 and (number == 0 or len(ids) == 1)))
     if marks is not None:
         layers.append(_labels("differences", marks, (grid, [1, 2, 3], 0), False))
     spacing = " x ".join(f"{s:.3g}" for s in grid.spacing)

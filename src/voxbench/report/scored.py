@@ -15,6 +15,7 @@ from voxbench.report.measures import Measure, measures_of
 from voxbench.report.privacy import without_paths
 from voxbench.report.troubles import Trouble, troubles_of
 
+
 @dataclass(frozen=True)
 class Scored:
     """What one evaluation found.

@@ -179,6 +179,7 @@ class Evaluation:
             "settings": self.settings,
             "configs": [
                 {"file": config.path.name, "sha256": sha256(config.path), "part": part, "cases": len(config.pairs)}
+                | {"labels": {method.name: method.labels for method in config.methods if method.labels}}
                 for config, part in zip(self.configs, parts, strict=True)
             ],
             "scored": self.counted,
