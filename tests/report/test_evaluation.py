@@ -84,8 +84,10 @@ def test_runs_are_compared_case_by_case_and_better_follows_the_quantity(tmp_path
     one = run(tmp_path / "one", {name: values(d, 2.0) for name, d in base.items()})
     other = {name: values(d + 0.1 + 0.01 * n, 3.0 + 0.1 * n) for n, (name, d) in enumerate(base.items())}
     two = run(tmp_path / "two", {name: other[name] for name in list(other)[:6]} | {"new": values(0.1)})
-    (table,) = evaluation_page([read_scored(one), read_scored(two)], FEW).differences
-    assert table.caption == "two minus one, case by case"
+    glance, table = evaluation_page([read_scored(one), read_scored(two)], FEW).differences
+    assert glance.caption == "two minus one, case by case"
+    assert [row[0] for row in glance.rows] == ["Dice", "detection rate", "HD95"]
+    assert table.caption.endswith(": all numbers")
     rows = {row[0]: row for row in table.rows}
     assert (rows["Dice"][3], rows["Dice"][4], rows["Dice"][7:]) == (6, "+0.125", ["6 of 6", "better"])
     assert (rows["HD95"][4], rows["HD95"][7:]) == ("+1.25", ["0 of 6", "worse"])

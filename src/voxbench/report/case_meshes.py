@@ -110,7 +110,7 @@ def _surfaces(case: str, rows: tuple[Mapping[str, Coloured], Mapping[str, Colour
     figure = dark_figure(row_inches * sum(widths) / tall + 1.0, 2 * row_inches + 0.5)
     wide, high_inches = figure.get_size_inches()
     spec = figure.add_gridspec(
-        2, 4, width_ratios=widths, left=0.004, right=1 - 0.95 / wide, bottom=0.01, top=1 - 0.45 / high_inches,
+        2, 4, width_ratios=widths, left=0.3 / wide, right=1 - 0.95 / wide, bottom=0.01, top=1 - 0.45 / high_inches,
         wspace=0.01, hspace=0.01,
     )  # fmt: skip
     for row, (word, bones) in enumerate(zip(("prediction", "reference"), rows, strict=True)):
@@ -119,8 +119,8 @@ def _surfaces(case: str, rows: tuple[Mapping[str, Coloured], Mapping[str, Colour
             axes.imshow(_rendered(bones, directions, (low, high)), interpolation="bilinear")
             axes.set_axis_off()
             axes.text(0.5, 0.01, name, transform=axes.transAxes, color=INK, fontsize=8.5, ha="center")
-            if not column:
-                axes.text(0.02, 0.97, word, transform=axes.transAxes, color=INK, fontsize=9.5, va="top")
+        middle = (1.5 - row) / 2 * (1 - 0.45 / high_inches)
+        figure.text(0.15 / wide, middle, word, color=INK, fontsize=9.5, rotation=90, ha="center", va="center")
     scale = figure.add_axes((1 - 0.8 / wide, 0.2, 0.14 / wide, 0.6))
     bar = figure.colorbar(ScalarMappable(Normalize(0, LARGEST_MM), PALETTE), cax=scale, extend="max")
     bar.ax.tick_params(colors=INK, labelsize=8)
@@ -133,6 +133,8 @@ def _rendered(
     bones: Mapping[str, Coloured], directions: tuple[np.ndarray, np.ndarray], ends: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
     """What is seen from one side, float (rows, columns, 3): points strewn over the surfaces, the nearest kept."""
+    from scipy.ndimage import median_filter
+
     right, away = directions
     low, high = ends
     step = float(high[2] - low[2]) / PIXELS
@@ -159,7 +161,7 @@ def _rendered(
         light = 0.35 + 0.65 * np.abs(normals[inside][chosen] @ _light(right, away))
         image[there] = table(distances[inside][chosen]) / 255 * light[:, None]
         depth[there] = far[chosen]
-    return image.reshape(PIXELS, columns, 3)
+    return median_filter(image.reshape(PIXELS, columns, 3), (3, 3, 1))  # where no point fell, what is behind is seen
 
 
 def _light(right: np.ndarray, away: np.ndarray) -> np.ndarray:

@@ -62,8 +62,8 @@ def superresolution_case(
             _planes(case, images, difference, box),
             f"Three planes of {case}: {', '.join(images)}, and the difference",
             "Bone window (centre 400, width 1800 HU). Last row: prediction minus micro-CT, blue where the prediction "
-            f"is darker, red where it is brighter, from -{DIFFERENCE_HU:.0f} to +{DIFFERENCE_HU:.0f} HU. Planes are cut "
-            "where most of the largest differences lie.",
+            f"is darker, red where it is brighter, up to {DIFFERENCE_HU:.0f} HU. Planes are cut where most of the "
+            "largest differences lie.",
         ),
         Picture(
             _profiles(images, box),

@@ -203,10 +203,11 @@ def _spider_structures(cases: Mapping[str, Mapping[str, Any]]) -> Iterator[Measu
     """Dice and ASD of every structure of the references, from above to below."""
     rows = [(case, row) for case, about in cases.items() for row in about.get("structures") or ()]
     labels = sorted({int(row["label"]) for _, row in rows}, key=_from_above)
-    for key, name, better, unit in (
+    kinds: tuple[tuple[str, str, Better, str], ...] = (
         ("dice", "Dice by structure", "higher", ""),
         ("asd", "ASD by structure", "lower", "mm"),
-    ):
+    )
+    for key, name, better, unit in kinds:
         for label in labels:
             values = {case: _number(row[key]) for case, row in rows if row["label"] == label}
             yield Measure(name, spine_name(label), better, unit, values)

@@ -15,6 +15,8 @@ from voxbench.report.scored import Scored
 
 FEWEST = 5
 """Of fewer cases the bootstrap tells too little; no interval is given."""
+ALL_NUMBERS = ": all numbers"
+"""How the caption of a long table ends; the page folds it up."""
 
 
 class ReportSettings(Config):
@@ -41,18 +43,18 @@ def number_tables(runs: Sequence[Scored], settings: ReportSettings) -> Iterator[
 
 
 def difference_tables(runs: Sequence[Scored], settings: ReportSettings) -> Iterator[Table]:
-    """Later runs minus the first on the cases that both have."""
+    """Later runs minus the first on the cases that both have: what cases are judged by, then all numbers."""
     columns = ["Quantity", "Structure", "Unit", "Pairs", "Mean difference", f"{100 * settings.level:g} % interval"]
     columns += ["Median difference", "Better in", "Reading"]
     first = runs[0]
+    judged = headline(first.challenge, first.measures)
     for run in runs[1:]:
-        rows = [
-            row
-            for measure in first.measures
-            if (other := run.measure(measure.key)) and (row := _difference(measure, other, settings))
-        ]
-        if rows:
-            yield Table(f"{run.name} minus {first.name}, case by case", columns, rows)
+        caption = f"{run.name} minus {first.name}, case by case"
+        for said, measures in ((caption, judged), (caption + ALL_NUMBERS, first.measures)):
+            pairs = [(measure, run.measure(measure.key)) for measure in measures]
+            rows = [row for one, other in pairs if other is not None and (row := _difference(one, other, settings))]
+            if rows:
+                yield Table(said, columns, rows)
 
 
 def interval_words(challenge: str, settings: ReportSettings) -> str:

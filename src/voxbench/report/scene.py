@@ -182,8 +182,8 @@ def _shown_grid(grid: Grid, ends: tuple[np.ndarray, np.ndarray]) -> tuple[Grid, 
     low, high = ends
     corners = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
     voxels = grid.voxel_from_world(corners)
-    start = np.clip(np.floor(voxels.min(axis=0)), 0, np.array(grid.shape) - 1).astype(int)
-    stop = np.clip(np.ceil(voxels.max(axis=0)) + 1, start + 1, grid.shape).astype(int)
+    start = np.clip(np.floor(voxels.min(axis=0) + 1e-6), 0, np.array(grid.shape) - 1).astype(int)
+    stop = np.clip(np.ceil(voxels.max(axis=0) - 1e-6) + 1, start + 1, grid.shape).astype(int)
     part = grid.cropped((int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2])))
     spacing = part.spacing.copy()
     if part.size <= MOST_VOXELS:

@@ -39,20 +39,20 @@ def troubles_of(
         cases: What scores.json says of each.
         failed: Reasons of those that could not be scored at all.
     """
-    found = {case: tuple(_of_case(challenge, about)) for case, about in cases.items()}
+    found = {case: tuple(_of_case(challenge, case, about)) for case, about in cases.items()}
     for case, reason in failed.items():
         found[case] = (Trouble(FAILED, f"could not be scored: {_told(reason, case)}"), *found.get(case, ()))
     return {case: troubles for case, troubles in found.items() if troubles}
 
 
-def _of_case(challenge: str, about: Mapping[str, Any]) -> Iterator[Trouble]:
+def _of_case(challenge: str, case: str, about: Mapping[str, Any]) -> Iterator[Trouble]:
     reason = about.get("missing") or about.get("worst_values_because")
     if reason:
-        yield Trouble(MISSING, f"worst values: {_told(str(reason), str(about.get('case', '')))}")
+        yield Trouble(MISSING, f"worst values: {_told(str(reason), case)}")
         return
     yield from _LOST.get(challenge, _nothing)(about)
     if about.get("note"):
-        yield Trouble(NOTED, _told(str(about["note"])))
+        yield Trouble(NOTED, _told(str(about["note"]), case))
 
 
 def _told(reason: str, case: str = "") -> str:
