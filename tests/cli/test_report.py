@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -16,7 +17,7 @@ from voxbench.io.samples import cache_folder, is_cached, sample
 
 CASES = tuple(f"lnq2023-test-{n:04d}" for n in (2, 3))
 NASTY = "<script>alert(1)</script>"
-PLANTED = ("Doe", "Jane", "secret-7", "19470813", "Station-9")
+PLANTED = ("Doe", "Jane", "secret-7", "19470813", "1947-08-13", "Station-9")
 
 
 def planted(series: object, number: int) -> None:
@@ -61,7 +62,9 @@ def test_pictures_name_no_patient_and_no_label_becomes_markup(voxbench, scored, 
     done = voxbench("report", run, *words, "--dir", tmp_path / "empty", "--worst", 1, "--out", out)
     assert (done.code, done.out) == (0, "")
     text = out.read_text(encoding="utf-8")
-    assert [word for word in (*PLANTED, str(tmp_path), NASTY) if word in text] == []
+    assert [word for word in (str(tmp_path), NASTY) if word in text] == []
+    words_only = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)  # in which three letters in a row are chance
+    assert [word for word in PLANTED if word in words_only] == []
     seen = Page(text)
     assert seen.tags["img"] == 1
     assert "voxbench samples niivue" in seen.text

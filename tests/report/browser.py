@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,10 @@ WORDS = (
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
     "--proxy-server=127.0.0.1:9",
 )  # fmt: skip
+START = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
+"""The browser reads from 3 and writes to 4."""
 
 
 class Browser:
@@ -116,7 +121,7 @@ def browser(folder: Path) -> Iterator[Browser]:
 
     high = [os.dup(n) for n in (ours[0], theirs[1])]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{high[0]} 4>&{high[1]}', PROGRAM, f"--user-data-dir={folder}", *WORDS],
+        [sys.executable, "-c", START, *map(str, high), PROGRAM, f"--user-data-dir={folder}", *WORDS],
         pass_fds=high,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from voxbench.metrics.scores import Metric
 from voxbench.report.case_labels import EXTRA, MISSED, OTHER, Compared, label_case, matched
 from voxbench.report.case_registration import find_pair
 from voxbench.report.evaluation import CasePictures, evaluation_page, worst_cases
-from voxbench.report.evaluation_html import Viewer, as_json, as_script, write_evaluation_report
+from voxbench.report.evaluation_html import write_evaluation_report
 from voxbench.report.figures import fullest_cut
 from voxbench.report.measures import Measure
 from voxbench.report.numbers import ReportSettings
@@ -34,6 +34,7 @@ from voxbench.report.privacy import without_paths
 from voxbench.report.scene import MOST_VOXELS, Scene, fitting, scene_of_meshes, scene_of_volumes
 from voxbench.report.scored import read_scored
 from voxbench.report.strips import strips_of
+from voxbench.report.viewer import Viewer, as_json, as_script
 
 METRICS = (Metric("dice", "higher"), Metric("hd95", "lower", "mm"), Metric("detection_rate", "higher"))
 FEW = ReportSettings(bootstrap=50)

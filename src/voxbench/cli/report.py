@@ -11,7 +11,6 @@ import cyclopts
 
 if TYPE_CHECKING:
     from voxbench.report.evaluation import CasePictures, EvaluationPage
-    from voxbench.report.evaluation_html import Viewer
     from voxbench.report.scene import Scene
     from voxbench.report.scored import Scored
 
@@ -62,6 +61,7 @@ def report(
     from voxbench.report.evaluation_html import write_evaluation_report
     from voxbench.report.numbers import ReportSettings
     from voxbench.report.scored import read_scored
+    from voxbench.report.viewer import viewer_of
 
     if not runs:
         raise UsageError("report: no run named; give the --out folder of a voxbench evaluate")
@@ -74,7 +74,7 @@ def report(
     screen = Console(stderr=True, highlight=False)
     if wanted.predictions:
         page, scenes = _with_pictures(page, scored, wanted)
-        write_evaluation_report(out, page, _viewer(scenes, viewer, dir_))
+        write_evaluation_report(out, page, viewer_of(scenes if viewer else (), dir_))
     else:
         write_evaluation_report(out, page)
     screen.print(f"report: {out}", soft_wrap=True, markup=False)
@@ -140,20 +140,3 @@ def _with_pictures(
                 shown.append(replace(pictures, run="" if len(scored) == 1 else run.name))
                 scenes += [] if scene is None else [replace(scene, case=title)]
     return replace(page, pictures=tuple(shown)), scenes
-
-
-def _viewer(scenes: list[Scene], asked: bool, folder: Path | None) -> Viewer:
-    """The viewer's script, if it is at hand; else how to get it."""
-    from voxbench.io.samples import fetch_sample, is_cached, sample
-    from voxbench.report.evaluation_html import Viewer
-
-    if not asked or not scenes:
-        return Viewer()
-    wanted = sample("niivue")
-    if not is_cached(wanted, folder):
-        return Viewer(
-            note="There is no 3-D view: the viewer's script is not on the machine that wrote this page. "
-            "voxbench samples niivue fetches it once; then write the report again."
-        )
-    script = fetch_sample(wanted, folder)["niivue.umd.js"].read_text(encoding="utf-8")
-    return Viewer(script, tuple(scenes))
