@@ -48,7 +48,7 @@ class Browser:
         """A method of the page."""
         return self.call(method, self._session, **values)
 
-    def call(self, method: str, session: str = "", seconds: float = 120.0, **values: Any) -> dict[str, Any]:
+    def call(self, method: str, session: str = "", seconds: float = 300.0, **values: Any) -> dict[str, Any]:
         """A method of the browser, or of a session."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": values}
@@ -82,7 +82,7 @@ class Browser:
         self.ask("Page.navigate", url=path.resolve().as_uri())
         self.until("document.readyState === 'complete' && location.protocol === 'file:'")
 
-    def until(self, expression: str, seconds: float = 90.0) -> None:
+    def until(self, expression: str, seconds: float = 240.0) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while not self.value(expression):

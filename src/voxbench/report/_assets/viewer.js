@@ -102,6 +102,19 @@
     }).filter(Boolean);
     status.textContent = "RAS " + mm + " mm" + (names.length ? "; " + names.join("; ") : "");
   };
+  canvas.addEventListener("keydown", (event) => {
+    const turns = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
+    const steps = { PageUp: 1, PageDown: -1 };
+    if (event.key in turns) {
+      const [azimuth, elevation] = turns[event.key];
+      viewer.setRenderAzimuthElevation(viewer.scene.renderAzimuth + azimuth, viewer.scene.renderElevation + elevation);
+    } else if (event.key in steps && viewer.volumes.length) {
+      viewer.moveCrosshairInVox(0, 0, steps[event.key]);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
   byId("viewer-case").addEventListener("change", (event) => show(Number(event.target.value)));
   byId("viewer-view").addEventListener("change", view);
   try {
