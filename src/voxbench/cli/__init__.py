@@ -18,7 +18,7 @@ VERBS = {
     "field": "Inspect a displacement file, or convert it between conventions.",
     "register": "Register a moving image to a fixed one.",
     "warp": "Carry an image through displacement fields and affine maps, interpolated once.",
-    "reconstruct": "Make meshes of the bones of a knee from two radiographs.",
+    "reconstruct": "Make meshes of the bones of a knee from two radiographs, or from a CT.",
     "prepare": "Bring scanners' files into a challenge's layout.",
     "upscale": "Bring a CT to a finer grid.",
     "project": "Make radiographs of a CT.",
