@@ -218,7 +218,7 @@ def _from_above(label: int) -> tuple[int, float]:
     if label == 100:
         return 1, 0.0
     number = label % 100
-    return 0, -(number - 0.5 if label > 200 else number)
+    return 0, -(number - 0.5 if label > 200 else float(number))
 
 
 def spine_name(label: int) -> str:

@@ -9,10 +9,12 @@ import numpy as np
 
 from voxbench.report.measures import Measure
 
-WIDTH = 920
-LEFT, RIGHT = 210, 150
+WIDTH = 985
+LEFT, RIGHT = 210, 215
 ROW, ROW_OF_MANY, TOP, BOTTOM = 30, 20, 12, 46
 DOT = 3.2
+FEWEST = 5
+"""Of fewer values quartiles say nothing."""
 LANES = (0, 1, -1, 2, -2)
 """Dots that would cover each other are put beside each other, at most this many."""
 SHAPES = ("circle", "square", "triangle", "diamond")
@@ -53,7 +55,7 @@ class Strip:
         series: Number of the run.
         y: Of its middle.
         dots: The values that are finite.
-        box: None if there are fewer than three.
+        box: None if there are fewer than five.
         note: Median, and how many values cannot be shown.
     """
 
@@ -127,7 +129,7 @@ def _strip(measure: Measure, about: tuple[str, int], y: float, limits: tuple[flo
     values = {name: value for name, value in measure.values.items() if np.isfinite(value)}
     numbers = np.array(list(values.values()), np.float64)
     dots = _dots(values, measure.unit, y, limits)
-    box = _box(numbers, limits) if numbers.size > 2 else None
+    box = _box(numbers, limits) if numbers.size >= FEWEST else None
     return Strip(about[0], about[1], y, dots, box, _note(measure))
 
 
