@@ -92,9 +92,7 @@ def test_ssrkd_with_radiographs(tmp_path):
     shown, scene = case_view("ssrkd", "knee", folders(tmp_path))
     assert shown.note == ""
     assert len(shown.pictures) == 2
-    assert (
-        "patella 1.00 mm" not in shown.pictures[0].caption
-    )  # the vertices of an octahedron lie further than its faces
+    assert "patella 1.00 mm" in shown.pictures[0].caption  # from corner to corner
     assert scene is not None
     assert [layer.kind for layer in scene.layers] == ["mesh"] * 8
 

@@ -41,6 +41,8 @@ def png_of(figure: Figure, title: str) -> bytes:
 
 def plane_panels(box: Box, rows: int, title: str) -> tuple[Figure, list[list[Axes]]]:
     """Rows of three planes, as large as the box makes them, with directions, a scale and where they are cut."""
+    from matplotlib.patheffects import withStroke
+
     sizes = [box.size(plane) for plane in PLANES]
     widths, tallest = [w for w, _ in sizes], max(h for _, h in sizes)
     inches = SIDE_INCHES * len(PLANES)
@@ -57,7 +59,10 @@ def plane_panels(box: Box, rows: int, title: str) -> tuple[Figure, list[list[Axe
             frame(axes, plane, box)
             if r == 0:
                 said = f"{plane.name}, {box.cut_text(plane)}"
-                axes.text(0.02, 0.02, said, transform=axes.transAxes, color=INK, fontsize=8.5, zorder=9)
+                axes.text(
+                    0.02, 0.02, said, transform=axes.transAxes, color=INK, fontsize=8.5, zorder=9,
+                    path_effects=[withStroke(linewidth=2, foreground="black")],
+                )  # fmt: skip
     scale_bar(panels[0][0], box)
     figure.text(0.006, 1 - 0.1 / height, title, color=INK, fontsize=11, va="top", parse_math=False)
     return figure, panels
