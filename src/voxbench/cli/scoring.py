@@ -14,6 +14,7 @@ from pathlib import Path
 from voxbench.cli.output import make_folders, require_free_folder, result_folder
 from voxbench.cli.progress import Lines, lines
 from voxbench.errors import FileReadError, FileWriteError
+from voxbench.io import read_json
 from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all, run
 from voxbench.jobs.record import FOLDER
 
@@ -111,7 +112,9 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
 
 def _report(folder: Path, name: str) -> bool:
     """Write the page of what was scored; False where the results hold no table of cases."""
-    if not (folder / "scores.json").is_file():
+    path = folder / "scores.json"
+    content = read_json(path) if path.is_file() else {}
+    if not {"challenge", "cases", "table"} <= set(content):
         return False
     from voxbench.report.evaluation import evaluation_page
     from voxbench.report.evaluation_html import write_evaluation_report
