@@ -31,6 +31,7 @@ def test_a_run_leaves_its_files_a_table_and_a_line_per_case(voxbench, words, tmp
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "bones.csv",
         "cases",
+        "report.html",
         "results.csv",
         "scores.json",
     ]

@@ -28,6 +28,7 @@ VERBS = {
     "nodes": "Measure lymph nodes: axes, volume, HU, which are enlarged.",
     "morphometry": "Measure bone: BV/TV, Tb.Th, Tb.Sp, Tb.N.",
     "spine": "Measure a spine: heights of vertebrae and discs, wedges, slips, the canal.",
+    "report": "Write evaluations as one HTML file that opens offline.",
     "rank": "Rank evaluations of one challenge: leaderboard, intervals, significance.",
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "export": "Hand data and results over to nnU-Net, BIDS, 3D Slicer, DICOM.",

@@ -61,9 +61,12 @@ def run(
         force: Replace an earlier demo.
         dir_: Where the sample images are kept, instead of the user's cache folder.
     """
+    from contextlib import suppress
+
     from rich.console import Console
 
-    from voxbench.errors import JobError
+    from voxbench.errors import JobError, VoxbenchError
+    from voxbench.io.samples import fetch_sample
 
     screen = Console(stderr=True, highlight=False)
 
@@ -74,8 +77,10 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     wanted = [name for name in get_args(Name) if not parts or name in parts]
     (out / MARK).write_text('{"written_by": "voxbench demo"}\n', encoding="utf-8")
+    with suppress(VoxbenchError):  # without a network the page has its pictures, and says what is missing
+        fetch_sample("niivue", dir_)
     done = [_one(name, out, say, dir_) for name in wanted]
-    _write(out / PAGE, done)
+    _write(out / PAGE, done, dir_)
     for part in done:
         say(f"{part.name:<12}{part.seconds:6.0f} s" + (f"  failed: {part.error}" if part.error else ""))
     say(f"report: {out / PAGE}")
@@ -104,10 +109,10 @@ def _doing(name: str) -> Callable[[Path, Callable[[str], None], Path | None], Ch
     return getattr(import_module(f"voxbench.cli.demo_{name}"), name)
 
 
-def _write(path: Path, parts: Sequence[Part]) -> None:
+def _write(path: Path, parts: Sequence[Part], samples: Path | None) -> None:
     from voxbench.report.chapters import write_chapters
 
-    write_chapters(path, TITLE, SUMMARY, [part.chapter for part in parts if part.chapter is not None])
+    write_chapters(path, TITLE, SUMMARY, [part.chapter for part in parts if part.chapter is not None], samples)
 
 
 def _require_ours(out: Path, force: bool) -> None:

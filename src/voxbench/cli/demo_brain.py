@@ -12,6 +12,7 @@ from voxbench.cli.record import Stopwatch, inputs, programs
 if TYPE_CHECKING:
     from voxbench.geometry import Volume
     from voxbench.report.chapters import Chapter
+    from voxbench.report.scene import Scene
     from voxbench.tasks.registration import Registration
 
 OUTPUTS = (
@@ -104,7 +105,7 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
     write_json(folder / "registration.json", record(images, finished, table))
     picture = overview_png(images.template, finished.brain, warped, result.displacement, "head onto MNI152, 1 mm")
     (folder / "overview.png").write_bytes(picture)
-    return chapter(finished, table, picture)
+    return chapter(finished, table, picture, scene(images, finished, warped))
 
 
 def record(images: Images, finished: Finished, table: Measured) -> dict[str, object]:
@@ -127,7 +128,17 @@ def record(images: Images, finished: Finished, table: Measured) -> dict[str, obj
     }
 
 
-def chapter(finished: Finished, table: Measured, picture: bytes) -> Chapter:
+def scene(images: Images, finished: Finished, warped: Volume) -> Scene:
+    """What is shown in 3-D."""
+    from voxbench.report.planes import Box
+    from voxbench.report.scene import scene_of_volumes
+
+    box = Box.around(images.template)
+    volumes = {"MNI152": images.template, "head, after": warped, "head, before": finished.brain}
+    return scene_of_volumes("one person's head onto the MNI152 brain", (box.low, box.high), volumes, {})
+
+
+def chapter(finished: Finished, table: Measured, picture: bytes, scene: Scene) -> Chapter:
     """What the page says."""
     from voxbench.report import Comparison, Picture, Quantity
     from voxbench.report.chapters import Chapter
@@ -144,6 +155,7 @@ def chapter(finished: Finished, table: Measured, picture: bytes) -> Chapter:
         comparisons=[Comparison(row.name, row.values, row.unit, note=row.note) for row in table.stages],
         quantities=[Quantity(*item) for item in single(table, finished)],
         pictures=[Picture(picture, alt, "Radiological convention; planes through the middle of the fixed image.")],
+        scene=scene,
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from voxbench.report.chapters import Chapter
 
 CASE = "P0000L"
+COLOURS = {"patella": (76, 195, 255), "femur": (255, 105, 80), "fibula": (255, 205, 100), "tibia": (130, 235, 150)}
 ROWS = (
     ("dsc", "DSC", "", "overlap of the volumes; 1 is the same"),
     ("hd", "HD", "mm", "the farthest point, as the organisers sample it"),
@@ -26,8 +27,12 @@ def knee(out: Path, say: Say, samples: Path | None = None) -> Chapter:
         say: Told what is done.
         samples: Not used: the shapes lie in the user's cache folder.
     """
+    import numpy as np
+
+    from voxbench.io import read_mesh
     from voxbench.report import Quantity
     from voxbench.report.chapters import Chapter
+    from voxbench.report.scene import scene_of_meshes
 
     del samples
     data, found, scores = out / "data", out / "found", out / "scores"
@@ -40,6 +45,8 @@ def knee(out: Path, say: Say, samples: Path | None = None) -> Chapter:
         "evaluate", "ssrkd", "--predictions", found, "--references", data / "meshes", "--out", scores,
         "--spacing", 1, "--force",
     )  # fmt: skip
+    bones = {name: read_mesh(found / CASE / f"sub_{n}.obj") for n, name in enumerate(COLOURS)}
+    coloured = {name: (bone, np.tile(np.uint8(COLOURS[name]), (len(bone.vertices), 1))) for name, bone in bones.items()}
     means = numbers(scores / "scores.json")["mean"]
     return Chapter(
         title="Four bones from two radiographs",
@@ -59,4 +66,5 @@ def knee(out: Path, say: Say, samples: Path | None = None) -> Chapter:
                 "Outlines of the bones found, projected into both radiographs.",
             )
         ],
+        scene=scene_of_meshes("four bones from two radiographs", coloured),
     )

@@ -22,8 +22,11 @@ def spine(out: Path, say: Say, samples: Path | None = None) -> Chapter:
         say: Told what is done.
         samples: Not used.
     """
+    from voxbench.io import read_labels, read_volume
     from voxbench.report import Quantity
     from voxbench.report.chapters import Chapter
+    from voxbench.report.planes import Box
+    from voxbench.report.scene import scene_of_volumes
 
     del samples
     data, found, truth = out / "data", out / "found", out / "truth"
@@ -38,6 +41,9 @@ def spine(out: Path, say: Say, samples: Path | None = None) -> Chapter:
     shutil.copyfile(data / "masks" / HERE, truth / HERE)
     steps("evaluate", "spider", "--predictions", found, "--references", truth, "--out", out / "scores", "--force")
     steps("spine", found / HERE, "--image", images / HERE, "--out", out / "measured", "--force")
+    image = read_volume(images / HERE)
+    maps = {"found": read_labels(found / HERE), "truth": read_labels(truth / HERE)}
+    box = Box.around(image)
     scores = numbers(out / "scores" / "scores.json")["official"]
     rows = (
         ("DiceScoreVertebrae", "Dice, vertebrae", "", "of those found"),
@@ -62,4 +68,5 @@ def spine(out: Path, say: Say, samples: Path | None = None) -> Chapter:
                 "What was found, with heights measured from it (voxbench spine).",
             )
         ],
+        scene=scene_of_volumes("a lumbar spine", (box.low, box.high), {"T2": image}, maps),
     )

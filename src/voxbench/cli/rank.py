@@ -50,7 +50,7 @@ def rank(
     if len(runs) < 2:
         raise UsageError(f"rank: {len(runs)} run named; two or more are needed")
     settings = RankSettings(scheme=scheme, test=test, bootstrap=bootstrap, seed=seed)
-    read = [read_run(*_named(word)) for word in runs]
+    read = [read_run(*named_run(word)) for word in runs]
     board = leaderboard(comparable(read, metric or ()), settings)
     content = {
         "challenge": read[0].challenge,
@@ -66,7 +66,7 @@ def rank(
         print(to_json(content))
 
 
-def _named(word: str) -> tuple[Path, str]:
+def named_run(word: str) -> tuple[Path, str]:
     """Folder and name; a folder that is there may have = in its name."""
     name, equals, folder = word.partition("=")
     return (Path(folder), name) if equals and name and not Path(word).is_dir() else (Path(word), "")

@@ -15,9 +15,13 @@ from voxbench.cli.output import make_folders, require_free_folder, result_folder
 from voxbench.cli.plans import need_of, show_plan
 from voxbench.cli.progress import lines
 from voxbench.errors import FileReadError, FileWriteError
+from voxbench.io import read_json
 from voxbench.jobs import Job, Manner, Outcome, Record, Records, require_all
 from voxbench.jobs.leftovers import run_name
 from voxbench.jobs.record import FOLDER
+
+REPORT = "report.html"
+"""Written beside the results."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +112,30 @@ def scoring(out: Path, challenge: str, files: Collection[str], manner: Manner) -
     fresh = not records.folder.exists()
     try:
         records.open(challenge)
-        with result_folder(out, files, force=True) as folder:
+        with result_folder(out, {*files, REPORT}, force=True) as folder:
             yield Scoring(folder, replace(manner, records=records, need=need_of(f"evaluate {challenge}")))
+            reported = _report(folder, out.name)
         made.clear()
+        if reported:
+            with lines("") as tell:
+                tell(f"report: {out / REPORT}  (voxbench report --predictions --references adds pictures of cases)")
     finally:
         if fresh and not records.any_done():
             shutil.rmtree(records.folder, ignore_errors=True)
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _report(folder: Path, name: str) -> bool:
+    """Write the page of what was scored; False where the results hold no table of cases."""
+    path = folder / "scores.json"
+    content = read_json(path) if path.is_file() else {}
+    if not {"challenge", "cases", "table"} <= set(content):
+        return False
+    from voxbench.report.evaluation import evaluation_page
+    from voxbench.report.evaluation_html import write_evaluation_report
+    from voxbench.report.scored import read_scored
+
+    write_evaluation_report(folder / REPORT, evaluation_page([read_scored(folder, name)]))
+    return True

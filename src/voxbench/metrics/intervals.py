@@ -72,6 +72,23 @@ def bootstrap_interval(
     return Interval(float(low), float(high), level, method)
 
 
+def interval_of_defined(
+    values: Float64[np.ndarray, " cases"], seed: int | tuple[int, ...], level: float = 0.95, resamples: int = 1000
+) -> Interval:
+    """BCa interval of the mean of the values that are defined; NaN where there are none, or infinite ones.
+
+    Args:
+        values: Of the cases; NaN where undefined.
+        seed: Of the draws: as many cases see the same draws, whatever is measured.
+        level: Confidence.
+        resamples: How many times.
+    """
+    known = values[~np.isnan(values)]
+    if not known.size or not np.isfinite(known).all():
+        return Interval(float("nan"), float("nan"), level, "bca")
+    return bootstrap_interval(known, np.random.default_rng(seed), level=level, resamples=resamples)
+
+
 def _corrected(tails: np.ndarray, values: np.ndarray, below: float) -> np.ndarray:
     """Efron's BCa quantiles; the acceleration comes from leaving out one case at a time."""
     from scipy.special import ndtr, ndtri

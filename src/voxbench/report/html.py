@@ -143,17 +143,19 @@ class RegistrationPage:
                 raise InputError(f"comparison '{row.name}' has {len(row.values)} values for {len(self.stages)} stages")
 
 
-def write_registration_report(path: Path, page: RegistrationPage) -> None:
+def write_registration_report(path: Path, page: RegistrationPage, viewer: Mapping[str, object] | None = None) -> None:
     """Write the report of a registration as one HTML file, whole or not at all.
 
     Args:
         path: The HTML file.
         page: What it says.
+        viewer: Its 3-D part, as `voxbench.report.viewer.viewer_values` gives it; none if not given.
 
     Raises:
         FileWriteError: The file cannot be written.
     """
-    write_html(path, rendered("registration.html.jinja", page=page, settings=list(_flat(page.settings))))
+    values = viewer or {"scenes": (), "notes": ()}
+    write_html(path, rendered("registration.html.jinja", page=page, settings=list(_flat(page.settings)), **values))
 
 
 def rendered(template: str, **values: object) -> str:

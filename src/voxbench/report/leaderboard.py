@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from voxbench.config import Config
-from voxbench.metrics.intervals import Interval, bootstrap_interval
+from voxbench.metrics.intervals import Interval, interval_of_defined
 from voxbench.metrics.ranking import Scheme
 from voxbench.metrics.scores import MethodScores
 from voxbench.metrics.significance import PairwiseTests, Test, pairwise_tests
@@ -157,9 +157,5 @@ def stability_png(board: Leaderboard) -> bytes:
 
 
 def _interval(values: np.ndarray, settings: RankSettings) -> Interval:
-    """Of the defined values; NaN where there are none, or infinite ones. All methods see the same draws."""
-    known = values[~np.isnan(values)]
-    if not known.size or not np.isfinite(known).all():
-        return Interval(float("nan"), float("nan"), settings.level, "bca")
-    rng = np.random.default_rng((settings.seed, 1))
-    return bootstrap_interval(known, rng, level=settings.level, resamples=settings.bootstrap)
+    """Of the defined values. All methods see the same draws."""
+    return interval_of_defined(values, (settings.seed, 1), settings.level, settings.bootstrap)

@@ -51,12 +51,19 @@ def bone_contours_picture(
         for axes, radiograph in zip(panels, radiographs, strict=True):
             low, high = np.quantile(radiograph.image, [0.01, 0.998])
             axes.imshow(radiograph.image, cmap="gray", vmin=low, vmax=high, interpolation="bilinear")
-            for bone, contour in contours(bones, radiograph).items():
-                along = np.stack([-contour.normals[:, 1], contour.normals[:, 0]], axis=1) * contour.lengths[:, None] / 2
-                ends = np.stack([contour.pixels - along, contour.pixels + along], axis=1)[:, :, ::-1]
+            for bone, ends in contour_pieces(bones, radiograph).items():
                 axes.add_collection(LineCollection(list(ends), colors=COLOURS[bone], linewidths=1.0))
             axes.set_xlim(-0.5, radiograph.view.shape[1] - 0.5)
             axes.set_ylim(radiograph.view.shape[0] - 0.5, -0.5)
+
+
+def contour_pieces(bones: Mapping[str, Mesh], radiograph: Radiograph) -> dict[str, AnyArray]:
+    """Of each bone the short pieces of its outline on a radiograph: ends as (column, row), (n, 2, 2)."""
+    pieces = {}
+    for bone, contour in contours(bones, radiograph).items():
+        along = np.stack([-contour.normals[:, 1], contour.normals[:, 0]], axis=1) * contour.lengths[:, None] / 2
+        pieces[bone] = np.stack([contour.pixels - along, contour.pixels + along], axis=1)[:, :, ::-1]
+    return pieces
 
 
 def ct_picture(path: Path, bones: Mapping[str, Mesh], ct: Volume, title: str) -> None:

@@ -153,7 +153,7 @@ def test_the_command_writes_the_official_tables(data, capsys):
     assert json.loads(printed.out)["scored"] == "1 of 1 scored"
     assert "1 of 1 scored" in printed.err
     assert sorted(path.name for path in (data / "out").iterdir()) == sorted(
-        ({*FILES} - {"bone_morphometry.csv"}) | {"cases"}
+        ({*FILES} - {"bone_morphometry.csv"}) | {"cases", "report.html"}
     )
     detailed = rows(data / "out/detailed_metrics.csv")
     assert list(detailed[0]) == ["method", "sample", "sequence", "mode", "window", "psnr", "ssim", "mae"]

@@ -168,6 +168,7 @@ class Evaluation(Evaluated):
             **self.head("lumir25"),
             "configs": [
                 {"file": config.path.name, "sha256": sha256(config.path), "part": part, "cases": len(config.pairs)}
+                | {"labels": {method.name: method.labels for method in config.methods if method.labels}}
                 for config, part in zip(self.configs, parts, strict=True)
             ],
             "cases": cases,
