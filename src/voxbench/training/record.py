@@ -91,11 +91,14 @@ def _events(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:  # the line a killed run was writing
+            event = json.loads(line)
+        except ValueError:  # the line a killed run was writing
             break
+        if not isinstance(event, dict) or not isinstance(event.get("step", 0), int):
+            break
+        events.append(event)
     return events
 
 
