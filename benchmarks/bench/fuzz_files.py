@@ -1,9 +1,8 @@
-"""Whole files of every format, the readers they go to, and the ways to spoil them."""
+"""The formats: whole files, the readers they go to, and the ways to spoil them."""
 
 from __future__ import annotations
 
 import functools
-import gzip
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -14,23 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import fuzz_archives as a
+from bench import fuzz_images as images
 from bench import fuzz_mutations as m
-from voxbench.geometry import DisplacementField, Grid, LabelMap, Mesh, Volume
-
-GRID = Grid.from_parts((7, 6, 5), (0.8, 0.9, 2.5), (-10.0, 20.0, 30.0))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Whole files that are read together.
-
-    Attributes:
-        files: Content by name; names may have folders.
-        entry: What is handed to the reader: one of them, or "" for the folder.
-    """
-
-    files: Mapping[str, bytes]
-    entry: str
+from bench.fuzz_images import Sample, field_of_noise, written
+from voxbench.geometry import Mesh
 
 
 @dataclass(frozen=True)
@@ -48,166 +35,6 @@ class Format:
     samples: Callable[[], list[Sample]]
     readers: tuple[Callable[[Path], object], ...]
     mutations: Mapping[str, m.Mutation]
-
-
-def _written(name: str, write: Callable[[Path], object]) -> Sample:
-    """What a writer leaves; the first name is the entry."""
-    with TemporaryDirectory() as folder:
-        write(Path(folder) / name)
-        files = {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
-    return Sample(files, name)
-
-
-def _volume() -> Volume:
-    return Volume(np.random.default_rng(0).integers(-1000, 1000, GRID.shape).astype(np.int16), GRID)
-
-
-def _labels() -> LabelMap:
-    array = np.zeros(GRID.shape, np.uint8)
-    array[1:4, 1:4, 1:4], array[5:, 4:, 3:] = 1, 2
-    return LabelMap(array, GRID, {1: "femur", 2: "tibia"})
-
-
-def _field() -> DisplacementField:
-    return DisplacementField(np.random.default_rng(1).normal(size=(*GRID.shape, 3)).astype(np.float32), GRID)
-
-
-def _images(suffix: str) -> list[Sample]:
-    from voxbench.io import write_labels, write_volume
-
-    real = Volume(_volume().array.astype(np.float32) / 7, GRID)
-    return [
-        _written(f"image{suffix}", lambda p: write_volume(p, _volume())),
-        _written(f"labels{suffix}", lambda p: write_labels(p, _labels())),
-        _written(f"real{suffix}", lambda p: write_volume(p, real)),
-    ]
-
-
-def _fields(suffix: str, *conventions: Any) -> list[Sample]:
-    from voxbench.io import write_displacement
-
-    return [_written(f"{c}{suffix}", lambda p, c=c: write_displacement(p, _field(), convention=c)) for c in conventions]
-
-
-def _package_files(package: str, folder: str, *names: str) -> list[Sample]:
-    """Real files that come with an installed package."""
-    from importlib.util import find_spec
-
-    spec = find_spec(package)
-    root = Path(spec.origin).parent / folder if spec is not None and spec.origin else Path()
-    return [Sample({name: (root / name).read_bytes()}, name) for name in names if (root / name).is_file()]
-
-
-def _nifti() -> list[Sample]:
-    plain = [Sample({s.entry[:-3]: gzip.decompress(s.files[s.entry])}, s.entry[:-3]) for s in _images(".nii.gz")]
-    return (
-        plain + _fields(".nii", "voxel") + _package_files("nibabel", "tests/data", "anatomical.nii", "functional.nii")
-    )
-
-
-def _nifti_gz() -> list[Sample]:
-    real = _package_files("nibabel", "tests/data", "example_nifti2.nii.gz")
-    return _images(".nii.gz") + _fields(".nii.gz", "voxel", "itk", "mm-ras") + real
-
-
-def _nrrd() -> list[Sample]:
-    head = b"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 7 6 5\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n"
-    head += b"kinds: domain domain domain\nendian: little\nencoding: %s\nspace origin: (1,2,3)\n"
-    voxels = np.arange(210, dtype="<i2").tobytes()
-    text = b" ".join(str(n).encode() for n in range(210))
-    import bz2
-
-    return [
-        *_images(".nrrd"),
-        *_images(".seg.nrrd")[1:2],
-        *_fields(".nrrd", "itk"),
-        Sample({"raw.nrrd": head % b"raw" + b"\n" + voxels}, "raw.nrrd"),
-        Sample({"bz2.nrrd": head % b"bzip2" + b"\n" + bz2.compress(voxels)}, "bz2.nrrd"),
-        Sample({"text.nrrd": head % b"ascii" + b"\n" + text}, "text.nrrd"),
-        Sample({"a.nhdr": head % b"raw" + b"data file: a.raw\n\n", "a.raw": voxels}, "a.nhdr"),
-        Sample({"b.nhdr": head % b"gzip" + b"data file: b.raw.gz\n\n", "b.raw.gz": gzip.compress(voxels)}, "b.nhdr"),
-    ]
-
-
-def _metaimage() -> list[Sample]:
-    head = b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = False\n"
-    head += b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 1 2 3\nElementSpacing = 1 1 2\nDimSize = 7 6 5\nElementType = MET_SHORT\n"
-    voxels = np.arange(210, dtype="<i2").tobytes()
-    return [
-        *_images(".mha"),
-        *_images(".mhd")[:2],
-        *_fields(".mha", "itk"),
-        Sample({"raw.mha": head + b"ElementDataFile = LOCAL\n" + voxels}, "raw.mha"),
-        Sample({"a.mhd": head + b"ElementDataFile = a.raw\n", "a.raw": voxels}, "a.mhd"),
-    ]
-
-
-def _mgz() -> list[Sample]:
-    return _images(".mgz") + _images(".mgh") + _package_files("nibabel", "tests/data", "test.mgz")
-
-
-def _slices() -> dict[str, bytes]:
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
-    files = {}
-    for n in range(3):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, CTImageStorage
-        meta.MediaStorageSOPInstanceUID = f"1.2.3.{n + 1}"
-        ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)  # pyright: ignore
-        ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, f"1.2.3.{n + 1}"
-        ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.FrameOfReferenceUID = "1.2.3", "1.2", "1.2.9"
-        ds.SeriesNumber, ds.InstanceNumber, ds.Modality, ds.SeriesDescription = 2, n + 1, "CT", "chest"
-        ds.PatientID, ds.PatientName, ds.PatientBirthDate, ds.PatientSex = "case", "", "", ""
-        ds.StudyID, ds.StudyDate, ds.StudyTime, ds.AccessionNumber, ds.ReferringPhysicianName = (
-            "",
-            "20230101",
-            "000000",
-            "",
-            "",
-        )
-        ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = 8, 9, 1, "MONOCHROME2"
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
-        ds.PixelSpacing, ds.SliceThickness = [0.5, 0.75], 2.5
-        ds.ImageOrientationPatient, ds.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [10.0, 20.0, 30.0 + 2.5 * n]
-        ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
-        ds.PixelData = np.arange(n, n + 72, dtype="<i2").tobytes()
-        buffer = io.BytesIO()
-        ds.save_as(buffer, enforce_file_format=True)
-        files[f"{n}.dcm"] = buffer.getvalue()
-    return files
-
-
-def _dicom() -> list[Sample]:
-    real = _package_files("pydicom", "data/test_files", "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm",
-                          "liver_1frame.dcm", "rtdose.dcm", "JPEG2000.dcm", "JPEG-lossy.dcm", "SC_rgb_rle_2frame.dcm", "image_dfl.dcm")  # fmt: skip
-    return [Sample(_slices(), ""), Sample(_slices(), "1.dcm"), *real]
-
-
-def _dicom_seg() -> list[Sample]:
-    import warnings
-
-    import highdicom as hd
-    import pydicom
-    from pydicom.sr.codedict import codes
-
-    images = [pydicom.dcmread(io.BytesIO(content)) for content in _slices().values()]
-    pixels = np.zeros((3, 8, 9), np.uint8)
-    pixels[1:, 2:5, 2:5], pixels[0, 6:, 6:] = 1, 2
-    described = [
-        hd.seg.SegmentDescription(n, f"node {n}", codes.SCT.AnatomicalStructure, codes.SCT.LymphNode, hd.seg.SegmentAlgorithmTypeValues.MANUAL)
-        for n in (1, 2)
-    ]  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = hd.seg.Segmentation(
-            images, pixels, hd.seg.SegmentationTypeValues.BINARY, described, "1.2.5", 9, "1.2.5.1", 1,
-            "voxbench", "fuzz", "1", "1",
-        )  # fmt: skip
-    buffer = io.BytesIO()
-    made.save_as(buffer)
-    return [Sample({"seg.dcm": buffer.getvalue()}, "seg.dcm")]
 
 
 def _mesh(suffix: str) -> list[Sample]:
@@ -231,7 +58,7 @@ def _mesh(suffix: str) -> list[Sample]:
         ]
     )
     mesh = Mesh(corners, faces)
-    found = [_written(f"mesh{suffix}", lambda p: write_mesh(p, mesh))]
+    found = [written(f"mesh{suffix}", lambda p: write_mesh(p, mesh))]
     if suffix == ".ply":
         points = "".join(f"{x} {y} {z}\n" for x, y, z in corners)
         text = f"ply\nformat ascii 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\nelement face {len(faces)}\n"
@@ -406,14 +233,14 @@ def _weights() -> list[Sample]:
         "base": None,
         "sequences": ["a"],
     }
-    written = _written("weights.safetensors", lambda p: save_weights(p.parent, build("srcnn", 1), card))
-    return [written, _checkpoint()]
+    weights = written("weights.safetensors", lambda p: save_weights(p.parent, build("srcnn", 1), card))
+    return [weights, _checkpoint()]
 
 
 def _checkpoint() -> Sample:
     from voxbench.training.checkpoint import save
 
-    return _written("checkpoint.safetensors", lambda p: save(p, _training()))
+    return written("checkpoint.safetensors", lambda p: save(p, _training()))
 
 
 def _training() -> Any:
@@ -444,7 +271,7 @@ def _submission() -> list[Sample]:
 
     from voxbench.io import write_displacement
 
-    field = _written("disp.nii.gz", lambda p: write_displacement(p, _field())).files["disp.nii.gz"]
+    field = written("disp.nii.gz", lambda p: write_displacement(p, field_of_noise())).files["disp.nii.gz"]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in ("disp_3455_3456.nii.gz", "disp_3456_3457.nii.gz"):
@@ -498,26 +325,6 @@ def read_table(path: Path) -> object:
     return readers[path.stem](path)
 
 
-def _radiographs() -> list[Sample]:
-    from voxbench.geometry.projection import View
-    from voxbench.io import write_radiograph_dicom, write_radiograph_png
-
-    image = np.random.default_rng(5).uniform(size=(8, 9))
-    view = View(
-        np.array([0, 500.0, 0]),
-        np.array([0, -500.0, 0]),
-        np.array([1.0, 0, 0]),
-        np.array([0, 0, -1.0]),
-        (1.0, 1.0),
-        (8, 9),
-    )
-    return [
-        _written("a.png", lambda p: write_radiograph_png(p, image, (0.5, 0.5))),
-        _written("a.dcm", lambda p: write_radiograph_dicom(p, image, view)),
-        *_package_files("pydicom", "data/test_files", "MR_small_RLE.dcm", "JPEG-lossy.dcm"),
-    ]
-
-
 def _readers(*names: str) -> tuple[Callable[[Path], object], ...]:
     from voxbench import io as vio
 
@@ -562,26 +369,26 @@ def formats() -> dict[str, Format]:
     text, every = m.TEXT | m.BYTES, m.BYTES
     nifti = every | {"header field": m.nifti_field}
     packed = (
-        {f"inside gzip: {name}": m.inside_gzip(f) for name, f in nifti.items()} | every | {"gzip bomb": m.gzip_bomb}
+        {f"inside gzip: {name}": a.inside_gzip(f) for name, f in nifti.items()} | every | {"gzip bomb": a.gzip_bomb}
     )
     zipped = every | {
-        "inside: " + n: m.inside_zip(f)
-        for n, f in (every | {"npy header": m.npy_header, "pickle": m.npy_pickle}).items()
+        "inside: " + n: a.inside_zip(f)
+        for n, f in (every | {"npy header": a.npy_header, "pickle": a.npy_pickle}).items()
     }
-    zipped |= {"bare pickle": m.bare_pickle, "names": m.zip_names, "zip bomb": m.zip_bomb}
+    zipped |= {"bare pickle": a.bare_pickle, "names": a.zip_names, "zip bomb": a.zip_bomb}
     image = _readers("read_volume", "read_labels", "describe", "read_displacement")
-    dicom = every | {"element": m.dicom_element, "element again": m.dicom_element, "deflate bomb": m.dicom_bomb}
-    mgz = every | {"inside gzip: " + name: m.inside_gzip(f) for name, f in every.items()} | {"gzip bomb": m.gzip_bomb}
+    dicom = every | {"element": a.dicom_element, "element again": a.dicom_element, "deflate bomb": a.dicom_bomb}
+    mgz = every | {"inside gzip: " + name: a.inside_gzip(f) for name, f in every.items()} | {"gzip bomb": a.gzip_bomb}
     tree = text | {"node": m.json_node, "two nodes": m.json_node, "deep": m.json_deep}
     made = [
-        Format("NIfTI", _nifti, image, nifti),
-        Format("NIfTI, gzip", _nifti_gz, image, packed),
-        Format("NRRD", _nrrd, image, text | {"gzip bomb": m.gzip_bomb}),
-        Format("MetaImage", _metaimage, image, text | {"gzip bomb": m.gzip_bomb}),
-        Format("MGH", _mgz, _readers("read_volume", "describe"), mgz),
-        Format("DICOM", _dicom, _readers("read_volume", "describe"), dicom),
-        Format("DICOM SEG", _dicom_seg, _readers("read_labels", "describe"), dicom),
-        Format("radiograph", _radiographs, _readers("read_radiograph"), dicom),
+        Format("NIfTI", images.nifti, image, nifti),
+        Format("NIfTI, gzip", images.nifti_gz, image, packed),
+        Format("NRRD", images.nrrd, image, text | {"gzip bomb": a.gzip_bomb}),
+        Format("MetaImage", images.metaimage, image, text | {"gzip bomb": a.gzip_bomb}),
+        Format("MGH", images.mgz, _readers("read_volume", "describe"), mgz),
+        Format("DICOM", images.dicom, _readers("read_volume", "describe"), dicom),
+        Format("DICOM SEG", images.dicom_seg, _readers("read_labels", "describe"), dicom),
+        Format("radiograph", images.radiographs, _readers("read_radiograph"), dicom),
         Format("OBJ", lambda: _mesh(".obj"), _readers("read_mesh", "describe_mesh"), text),
         Format("STL", lambda: _mesh(".stl"), _readers("read_mesh", "describe_mesh"), text),
         Format("PLY", lambda: _mesh(".ply"), _readers("read_mesh", "describe_mesh"), text),
@@ -590,6 +397,6 @@ def formats() -> dict[str, Format]:
         Format("TOML", _toml, (read_toml_file,), text | {"deep": m.json_deep}),
         Format("tables, YAML, transforms", _tables, (read_table,), text | {"YAML bomb": m.yaml_bomb}),
         Format("zip (submission)", _submission, (read_submission,), zipped),
-        Format("safetensors", _weights, (read_weights,), every | {"header": m.safetensors_header, "card": m.safetensors_card, "card again": m.safetensors_card, "bare pickle": m.bare_pickle}),
+        Format("safetensors", _weights, (read_weights,), every | {"header": a.safetensors_header, "card": a.safetensors_card, "card again": a.safetensors_card, "bare pickle": a.bare_pickle}),
     ]  # fmt: skip
     return {one.name: one for one in made}

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.fuzz_files import Format, Sample
-from bench.fuzz_mutations import MARKER
+from bench.fuzz_archives import MARKER
+from bench.fuzz_files import Format
+from bench.fuzz_images import Sample
 
 SECONDS = 10.0
 """Of the processor, for one input."""
@@ -49,6 +50,14 @@ def spoiled(form: Format, samples: Sequence[Sample], seed: int, number: int) -> 
             data = form.mutations[kind](data, rng)
             how.append(kind)
     return Sample({**sample.files, name: data}, sample.entry), " + ".join(how), int(rng.integers(len(form.readers)))
+
+
+def unread(form: Format, home: Path) -> list[str]:
+    """Samples that none of the readers reads before they are spoilt; there must be none."""
+    tried_by_all = (
+        (s, [tried(form, s, reader, home)["what"] for reader in range(len(form.readers))]) for s in form.samples()
+    )
+    return [sample.entry or "folder" for sample, found in tried_by_all if "read" not in found]
 
 
 def outcomes(form: Format, seed: int, numbers: Sequence[int], scratch: Path | None = None) -> Iterator[dict[str, Any]]:
@@ -128,8 +137,11 @@ class _Worker:
         for number in self._numbers:
             used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
             resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS + 1), resource.RLIM_INFINITY))
-            sample, how, reader = spoiled(form, samples, seed, number)
-            found = {"number": number, "how": how, "reader": _name(form, reader)} | _tried(form, sample, reader, home)
+            try:
+                sample, how, reader = spoiled(form, samples, seed, number)
+            except Exception:  # a way of spoiling that failed, not a reader: nothing spoilt
+                sample, how, reader = samples[0], "nothing", 0
+            found = {"number": number, "how": how, "reader": _name(form, reader)} | tried(form, sample, reader, home)
             os.write(into, (json.dumps(found) + "\n").encode())
         os._exit(0)
 
@@ -157,7 +169,7 @@ def _name(form: Format, reader: int) -> str:
     return getattr(form.readers[reader], "__name__", "?")
 
 
-def _tried(form: Format, sample: Sample, reader: int, home: Path) -> dict[str, Any]:
+def tried(form: Format, sample: Sample, reader: int, home: Path) -> dict[str, Any]:
     """One input, in this process."""
     from voxbench.errors import VoxbenchError
 

@@ -44,7 +44,7 @@ def read_arrays(
             if array is not None:
                 found[name] = array
             elif not pass_over:
-                raise FileReadError(f"{path}: {name}: pickled, which is not read, for that can run any program")
+                raise FileReadError(f"{path}: pickled, which is not read, for that can run any program: {name}")
     return found
 
 

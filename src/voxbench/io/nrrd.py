@@ -192,8 +192,8 @@ def _unpacked(place: Path, encoding: str, file: BinaryIO, size: int) -> bytes:
 
     from isal import igzip
 
-    opened: Any = igzip.IGzipFile if encoding in {"gzip", "gz"} else bz2.BZ2File
-    with opened(file) as stream:
+    opened: Any = igzip.IGzipFile(fileobj=file) if encoding in {"gzip", "gz"} else bz2.BZ2File(file)
+    with opened as stream:
         content = stream.read(size)
         read_out(place, stream)
     return content

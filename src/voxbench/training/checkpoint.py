@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxbench.errors import FileReadError
+from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import atomic
 from voxbench.io.failures import named_failures
 
@@ -68,8 +68,6 @@ def save(path: Path, state: State) -> None:
     Raises:
         FileWriteError: It cannot be written.
     """
-    from safetensors.torch import save_file
-
     tensors = {f"average.{n}": t for n, t in state.average.state_dict().items()}
     for learner, (model, optimiser) in state.learners.items():
         tensors |= {f"{learner}.{n}": t for n, t in model.state_dict().items()}
@@ -77,8 +75,24 @@ def save(path: Path, state: State) -> None:
             moments = optimiser.state.get(parameter, {})
             tensors |= {f"{learner} moment.{name}.{key}": value for key, value in moments.items()}
     about = {"step": state.step, "best": state.best, "waited": state.waited, "about": state.about}
+    write(path, tensors, about)
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write tensors and a card as safetensors.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, {_KEY: json.dumps(about)})
+        try:
+            save_file(stored, temporary, {_KEY: json.dumps(about)})
+        except SafetensorError as error:  # also of a full disk
+            raise FileWriteError(f"{path}: cannot be written: {error}") from error
 
 
 def load(path: Path, state: State) -> None:
