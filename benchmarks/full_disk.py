@@ -1,7 +1,7 @@
 """Disks that fill up and folders that are read-only, for real: small tmpfs mounts (needs root), five commands.
 
-Each command must end with exit code 1 and one message, without a traceback, and leave no file that a reader would take for
-whole and is wrong about. The sizes are chosen so that the disk is full at the first file, in the middle, and near the end.
+Each command must end with exit code 1 and one message, without a traceback, and leave no file that a reader would take
+for whole and is wrong about. The sizes are chosen so that the disk is full at the first file, or later.
 
 python benchmarks/full_disk.py
 """

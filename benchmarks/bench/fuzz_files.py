@@ -61,7 +61,8 @@ def _mesh(suffix: str) -> list[Sample]:
     found = [written(f"mesh{suffix}", lambda p: write_mesh(p, mesh))]
     if suffix == ".ply":
         points = "".join(f"{x} {y} {z}\n" for x, y, z in corners)
-        text = f"ply\nformat ascii 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\nelement face {len(faces)}\n"
+        text = "ply\nformat ascii 1.0\nelement vertex 8\nproperty float x\nproperty float y\nproperty float z\n"
+        text += f"element face {len(faces)}\n"
         text += (
             "property list uchar int vertex_indices\nend_header\n"
             + points
@@ -101,11 +102,13 @@ def _knee() -> list[Sample]:
     points |= {f"{where}_inside_labels": np.ones(4, np.uint8) for where in ("surface", "random")}
     views = {"projs": rng.uniform(size=(2, 4, 5)).astype(np.float32), "angles": np.array([0.0, np.pi / 2])}
     files = {
-        "ct_256x.npz": _npz(arr_0=ct), "ct_512x.npz": _npz(arr_0=ct), "seg_mask.npz": _npz(arr_0=seg), "projs.npz": _npz(**views),
+        "ct_256x.npz": _npz(arr_0=ct), "ct_512x.npz": _npz(arr_0=ct),
+        "seg_mask.npz": _npz(arr_0=seg), "projs.npz": _npz(**views),
         "bone_mask.npz": _npz(projs=views["projs"] > 0.5), "sampling.npz": _npz(**points),
         "spacing.npz": _npz(ct_256=np.ones(3), ct_512=np.ones(3), mesh=np.array([3.0, 2.5, 2.0]), spacing=np.ones(3)),
     }  # fmt: skip
-    return [Sample(files, "")] + [
+    return [
+        Sample(files, ""),
         Sample({"projs.npz": files["projs.npz"]}, "projs.npz"),
         Sample({"a.npz": files["seg_mask.npz"]}, "a.npz"),
     ]
@@ -120,13 +123,17 @@ PAIRS = [
     for a, b in (("3455", "3456"), ("3456", "3457"))
 ]
 CONFIG = {"name": "LUMIR", "expected_shape": [7, 6, 5, 3], "eval_pairs": PAIRS, "evaluation_methods": [
-    {"name": "TRE", "metric": "tre", "dest": "landmarks"}, {"name": "DSC", "metric": "dice", "labels": [1, 2]}]}  # fmt: skip
+    {"name": "TRE", "metric": "tre", "dest": "landmarks"},
+    {"name": "DSC", "metric": "dice", "labels": [1, 2]}]}  # fmt: skip
 DATASET = {
     "name": "LUMIR25",
     "tensorImageShape": {"0": [7, 6, 5]},
     "training": [{"image": "./imagesTr/LUMIRMRI_0001_0000.nii.gz"}],
     "validation": PAIRS,
 }
+
+
+LOG = b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.4, "validation": {"dice": 1.0}}\n'
 
 
 def _json_files() -> list[Sample]:
@@ -158,7 +165,7 @@ def _json_files() -> list[Sample]:
         Sample({"cases/a.json": json.dumps(record).encode(), "cases/run.json": b'{"kind": "spider"}'}, "cases/a.json"),
         _json("info.json", {"train": ["a"], "val": ["b"], "unlabelled": ["c"], "test": [], "patients": {"a": "p"}}),
         _json("patches.json", patches),
-        Sample({"metrics.jsonl": b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.4, "validation": {"dice": 1.0}}\n'}, "metrics.jsonl"),
+        Sample({"metrics.jsonl": LOG}, "metrics.jsonl"),
     ]  # fmt: skip
 
 
@@ -175,10 +182,13 @@ def read_by_name(path: Path) -> object:
     from voxbench.training.record import Log
 
     readers: dict[str, Callable[[Path], object]] = {
-        "config.json": cases.read_config, "dataset.json": cases.read_dataset, "scores.json": lambda p: tables.comparable([tables.read_run(p.parent)]),
-        "splits.json": read_splits, "folds.json": read_folds, "views.json": vio.read_views, "affine.json": vio.read_affine,
+        "config.json": cases.read_config, "dataset.json": cases.read_dataset,
+        "scores.json": lambda p: tables.comparable([tables.read_run(p.parent)]),
+        "splits.json": read_splits, "folds.json": read_folds,
+        "views.json": vio.read_views, "affine.json": vio.read_affine,
         "a.json": lambda p: (Records(p.parent).kind, Records(p.parent).kept("a"), Records(p.parent).any_done()),
-        "info.json": lambda p: ssrkd_splits(p.parent, []), "patches.json": read_patches, "metrics.jsonl": lambda p: Log(p.parent, 2),
+        "info.json": lambda p: ssrkd_splits(p.parent, []), "patches.json": read_patches,
+        "metrics.jsonl": lambda p: Log(p.parent, 2),
     }  # fmt: skip
     return readers[path.name](path)
 
@@ -297,7 +307,8 @@ def read_submission(path: Path) -> object:
 
 
 def _tables() -> list[Sample]:
-    itk = "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 4 5 6\nFixedParameters: 0 0 0\n"
+    itk = "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
+    itk += "Parameters: 1 0 0 0 1 0 0 0 1 4 5 6\nFixedParameters: 0 0 0\n"
     yaml = "DSD: 1500\nDSO: 1000\nnDetector: [64, 64]\ndDetector: [0.5, 0.5]\nnVoxel: [8, 8, 8]\ndVoxel: [1, 1, 1]\n"
     overview = "new_file_name,subset,sex\n1_t1,training,F\n2_t2,validation,M\n"
     return [
@@ -380,6 +391,8 @@ def formats() -> dict[str, Format]:
     dicom = every | {"element": a.dicom_element, "element again": a.dicom_element, "deflate bomb": a.dicom_bomb}
     mgz = every | {"inside gzip: " + name: a.inside_gzip(f) for name, f in every.items()} | {"gzip bomb": a.gzip_bomb}
     tree = text | {"node": m.json_node, "two nodes": m.json_node, "deep": m.json_deep}
+    weights = every | {"header": a.safetensors_header, "card": a.safetensors_card, "card again": a.safetensors_card}
+    weights |= {"bare pickle": a.bare_pickle}
     made = [
         Format("NIfTI", images.nifti, image, nifti),
         Format("NIfTI, gzip", images.nifti_gz, image, packed),
@@ -397,6 +410,6 @@ def formats() -> dict[str, Format]:
         Format("TOML", _toml, (read_toml_file,), text | {"deep": m.json_deep}),
         Format("tables, YAML, transforms", _tables, (read_table,), text | {"YAML bomb": m.yaml_bomb}),
         Format("zip (submission)", _submission, (read_submission,), zipped),
-        Format("safetensors", _weights, (read_weights,), every | {"header": a.safetensors_header, "card": a.safetensors_card, "card again": a.safetensors_card, "bare pickle": a.bare_pickle}),
+        Format("safetensors", _weights, (read_weights,), weights),
     ]  # fmt: skip
     return {one.name: one for one in made}

@@ -96,7 +96,8 @@ def nifti_gz() -> list[Sample]:
 
 
 def nrrd() -> list[Sample]:
-    head = b"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 7 6 5\nspace directions: (1,0,0) (0,1,0) (0,0,2)\n"
+    head = b"NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 7 6 5\n"
+    head += b"space directions: (1,0,0) (0,1,0) (0,0,2)\n"
     head += b"kinds: domain domain domain\nendian: little\nencoding: %s\nspace origin: (1,2,3)\n"
     voxels = np.arange(210, dtype="<i2").tobytes()
     text = b" ".join(str(n).encode() for n in range(210))
@@ -114,7 +115,8 @@ def nrrd() -> list[Sample]:
 
 def metaimage() -> list[Sample]:
     head = b"ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = False\n"
-    head += b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 1 2 3\nElementSpacing = 1 1 2\nDimSize = 7 6 5\nElementType = MET_SHORT\n"
+    head += b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 1 2 3\nElementSpacing = 1 1 2\n"
+    head += b"DimSize = 7 6 5\nElementType = MET_SHORT\n"
     voxels = np.arange(210, dtype="<i2").tobytes()
     return [
         *_images(".mha"),
@@ -162,9 +164,22 @@ def _slices() -> dict[str, bytes]:
     return files
 
 
+REAL_DICOM = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_bigendian.dcm",
+    "liver_1frame.dcm",
+    "rtdose.dcm",
+    "JPEG2000.dcm",
+    "JPEG-lossy.dcm",
+    "SC_rgb_rle_2frame.dcm",
+    "image_dfl.dcm",
+)
+
+
 def dicom() -> list[Sample]:
-    real = _package_files("pydicom", "data/test_files", "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm",
-                          "liver_1frame.dcm", "rtdose.dcm", "JPEG2000.dcm", "JPEG-lossy.dcm", "SC_rgb_rle_2frame.dcm", "image_dfl.dcm")  # fmt: skip
+    real = _package_files("pydicom", "data/test_files", *REAL_DICOM)
     return [Sample(_slices(), ""), Sample(_slices(), "1.dcm"), *real]
 
 
@@ -176,10 +191,8 @@ def dicom_seg() -> list[Sample]:
     images = [pydicom.dcmread(io.BytesIO(content)) for content in _slices().values()]
     pixels = np.zeros((3, 8, 9), np.uint8)
     pixels[1:, 2:5, 2:5], pixels[0, 6:, 6:] = 1, 2
-    described = [
-        hd.seg.SegmentDescription(n, f"node {n}", codes.SCT.AnatomicalStructure, codes.SCT.LymphNode, hd.seg.SegmentAlgorithmTypeValues.MANUAL)
-        for n in (1, 2)
-    ]  # fmt: skip
+    kind = codes.SCT.AnatomicalStructure, codes.SCT.LymphNode, hd.seg.SegmentAlgorithmTypeValues.MANUAL
+    described = [hd.seg.SegmentDescription(n, f"node {n}", *kind) for n in (1, 2)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = hd.seg.Segmentation(

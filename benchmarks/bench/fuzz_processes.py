@@ -135,12 +135,13 @@ class _Worker:
         limit = _address_space() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         for number in self._numbers:
-            used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-            resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS + 1), resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             try:
                 sample, how, reader = spoiled(form, samples, seed, number)
             except Exception:  # a way of spoiling that failed, not a reader: nothing spoilt
                 sample, how, reader = samples[0], "nothing", 0
+            used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+            resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS + 1), resource.RLIM_INFINITY))
             found = {"number": number, "how": how, "reader": _name(form, reader)} | tried(form, sample, reader, home)
             os.write(into, (json.dumps(found) + "\n").encode())
         os._exit(0)

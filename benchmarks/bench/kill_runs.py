@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import signal
 import sys
 import time
@@ -49,12 +48,24 @@ class Command:
 
 
 def commands() -> tuple[Command, ...]:
-    """Prediction, evaluation, training."""
+    """Evaluation, prediction, training."""
     return (
-        Command("predict spider", lambda d, o: ["predict", "spider", "--data", str(d / "data"), "--weights", str(d / "run"), "--out", str(o)]),
-        Command("evaluate spider", lambda d, o: ["evaluate", "spider", "--predictions", str(d / "predictions"), "--references", str(d / "data/masks"), "--out", str(o)]),
-        Command("train spider", lambda d, o: train_words(d, o, "6")),
-    )  # fmt: skip
+        Command("evaluate spider", evaluate_words),
+        Command("predict spider", predict_words),
+        Command("train spider", lambda data, out: train_words(data, out, "6")),
+    )
+
+
+def evaluate_words(data: Path, out: Path) -> list[str]:
+    """An evaluation."""
+    folders = ["--predictions", str(data / "predictions"), "--references", str(data / "data/masks")]
+    return ["evaluate", "spider", *folders, "--out", str(out)]
+
+
+def predict_words(data: Path, out: Path) -> list[str]:
+    """A prediction with the weights in ``run``."""
+    folders = ["--data", str(data / "data"), "--weights", str(data / "run")]
+    return ["predict", "spider", *folders, "--out", str(out)]
 
 
 def train_words(data: Path, out: Path, steps: str) -> list[str]:
@@ -156,7 +167,7 @@ def die_at(event: int, out: Path) -> None:
 
 
 def half_files(out: Path) -> list[str]:
-    """Files that a reader would take for whole and is wrong about: of any name but hidden ones, which all readers skip."""
+    """Files that a reader would take for whole and is wrong about; hidden ones all readers skip."""
     return [f"{path.relative_to(out)}: {why}" for path in _shown(out) if (why := _damage(path))]
 
 
@@ -200,9 +211,3 @@ def _plain(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _plain(value) for key, value in tree.items() if key not in TIMINGS}
     return [_plain(value) for value in tree] if isinstance(tree, list) else tree
-
-
-def moments(count: int, seconds: float, events: int, rng: random.Random) -> list[dict[str, Any]]:
-    """Half of them at random times of the run, half before random file operations."""
-    times = [{"after": rng.uniform(0, seconds)} for _ in range(count - count // 2)]
-    return times + [{"at_event": rng.randint(1, events)} for _ in range(count // 2)]

@@ -23,9 +23,10 @@ NOT_READ = {
     "liver_1frame.dcm",
     "rtdose.dcm",
 }
-"""Whole files that our readers refuse: colour, no place in space, or a codec that is not installed."""
+"""Whole files that our readers refuse: colour, sheared, no place in space, or a codec that is not installed."""
 NAMES = (
-    "NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "MGH", "DICOM", "DICOM SEG", "radiograph", "OBJ", "STL", "PLY", "npz", "JSON", "TOML",
+    "NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "MGH", "DICOM", "DICOM SEG", "radiograph", "OBJ", "STL", "PLY", "npz",
+    "JSON", "TOML",
     "tables, YAML, transforms", "zip (submission)", "safetensors",
 )  # fmt: skip
 
