@@ -28,7 +28,8 @@ from bench.fuzz_processes import outcomes
 
 HERE = Path(__file__).resolve().parent
 LEGEND = """read: a value came back. refused: a VoxbenchError with a message. silent: one without.
-crash: another exception or a signal. hang: over 10 s of the processor. over memory: a MemoryError, 2 GiB above the start. outside: something written
+crash: another exception or a signal. hang: over 10 s of the processor.
+ over memory: a MemoryError, 2 GiB above the start. outside: something written
 outside the folder. unpickled: a planted pickle was loaded. Memory is how far one input raised the process's peak.
 """
 KINDS = ("read", "refused", "crash", "silent", "hang", "over memory", "outside", "unpickled")

@@ -31,7 +31,8 @@ from bench import kill_runs as k
 
 HERE = Path(__file__).resolve().parent
 LEGEND = """half files: kills after which a file that is not hidden could not be read whole.
-runs resumed: starts after one or two kills that ran to their end. same bytes: all files as those of the undisturbed run, timings in JSON apart. Hidden
+runs resumed: starts after one or two kills that ran to their end.
+same bytes: all files as those of the undisturbed run, timings in JSON apart. Hidden
 temporary files (.xxxxxxxx.part.*) of a killed run stay; readers pass them over.
 """
 
