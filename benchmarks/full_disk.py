@@ -62,7 +62,7 @@ def tried(words: Any, place: Path, options: str) -> dict[str, Any]:
     good = code == 1 and len(messages) == 1 and "Traceback" not in said and not halves
     return {
         "exit": code,
-        "message": messages[-1][:200] if messages else said[-300:],
+        "message": messages[-1][:200] if messages else "" if code == 0 else said[-300:],
         "half": halves,
         "left": left,
         "good": good or code == 0,

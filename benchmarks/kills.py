@@ -61,7 +61,7 @@ def main() -> None:
                 own.append(trial)
                 told.append(trial)
             print(json.dumps(_row(command.name, own)), flush=True)
-    _write(options.out, [_row(c.name, [t for t in told if t["command"] == c.name]) for c in k.commands()], told)
+    write(options.out, told)
 
 
 def _told(log: Path) -> list[dict[str, Any]]:
@@ -149,7 +149,9 @@ def _row(name: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _write(out: Path, rows: list[dict[str, Any]], told: list[dict[str, Any]]) -> None:
+def write(out: Path, told: list[dict[str, Any]]) -> None:
+    """The table of what is told."""
+    rows = [_row(c.name, [t for t in told if t["command"] == c.name]) for c in k.commands()]
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
