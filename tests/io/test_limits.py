@@ -278,3 +278,21 @@ def test_a_log_cut_in_the_middle_of_a_letter_is_read_up_to_there(tmp_path):
 
     (tmp_path / FILE).write_bytes(b'{"step": 1}\n{"step": 2, "name": "\xc3')
     assert Log(tmp_path, 5).events == [{"step": 1}]
+
+
+def test_numbers_names_and_letters_that_once_ended_in_a_traceback(tmp_path):
+    from voxbench.challenges.spider.splits import read_splits
+    from voxbench.io import read_affine
+
+    (tmp_path / "splits.json").write_text('{"folds": [{"train": [["1"], 2.5], "validation": []}]}')
+    with pytest.raises(FileReadError, match="expected"):
+        read_splits(tmp_path / "splits.json")
+    (tmp_path / "a.txt").write_bytes(
+        b"#Insight Transform File V1.0\n#Transform 0\nTransform: Aff\xeeine\nParameters: 1\n"
+    )
+    with pytest.raises(FileReadError, match="neither a matrix of numbers nor a transform"):
+        read_affine(tmp_path / "a.txt")
+    geometry = "DSD: 1500\nDSO: 1000\nnDetector: [64, 64]\ndDetector: [1, 1]\ndVoxel: [1, 1, 1]\n"
+    (tmp_path / "config.yaml").write_text(f"{geometry}nVoxel: [8, 8, {'9' * 400}]\n")
+    with pytest.raises(FileReadError, match="nVoxel: 3 numbers in brackets"):
+        read_config(tmp_path / "config.yaml")

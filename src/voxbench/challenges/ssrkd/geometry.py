@@ -120,6 +120,10 @@ def read_config(path: Path) -> SeedGeometry:
     )
 
 
+LARGEST = 1e12
+"""No number of a geometry is; also keeps out infinity, NaN and whole numbers beyond 64 bits."""
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     import yaml
 
@@ -143,7 +147,7 @@ def _numbers(path: Path, found: dict[str, Any], key: str, count: int, default: A
     """So many finite numbers."""
     value = found.get(key, default)
     good = isinstance(value, list | tuple) and len(value) == count
-    if not good or not all(isinstance(v, int | float) and np.isfinite(v) for v in value):
+    if not good or not all(isinstance(v, int | float) and abs(v) < LARGEST for v in value):
         raise FileReadError(f"{path}: {key}: {count} numbers in brackets; got {value}")
     return [float(v) for v in value]
 
