@@ -28,7 +28,12 @@ def words(tmp_path):
 def test_a_run_leaves_its_files_a_table_and_a_line_per_case(voxbench, words, tmp_path):
     done = voxbench(*words, "--out", tmp_path / "out", "--json")
     assert done.code == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cases", "metrics.json", "report.html", "scores.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "cases",
+        "metrics.json",
+        "report.html",
+        "scores.json",
+    ]
     assert json.loads(done.out) == json.loads((tmp_path / "out" / "scores.json").read_text())
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["case"]["0002"]["DiceCoefficient"] == 8 / 9

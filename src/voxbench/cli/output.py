@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from voxbench.errors import FileWriteError
 from voxbench.io.atomic import part_name
+
+_TEMPORARY = re.compile(r"\.[0-9a-z]*[0-9a-f]{8}\.part\.")
 
 
 def require_free_file(path: Path, force: bool) -> None:
@@ -71,18 +74,26 @@ def require_free_folder(path: Path, force: bool) -> None:
     """Refuse a folder that has something in it, or could not be written to.
 
     Raises:
-        FileWriteError: It is a file, it is not empty and ``force`` is not set, or it is closed to us.
+        FileWriteError: It is a file, it holds more than what a killed start leaves and ``force`` is not set, or it is
+            closed to us.
     """
     with _refused(path):
         if path.exists() and not path.is_dir():
             raise FileWriteError(f"{path}: is a file; --out names the folder for the results")
-        if path.is_dir() and any(path.iterdir()) and not force:
+        if path.is_dir() and not force and not all(_left_by_a_killed_start(entry) for entry in path.iterdir()):
             raise FileWriteError(
                 f"{path}: exists already and is not empty\n"
                 "  give another folder, or --force to replace the results in it"
             )
         if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
             raise FileWriteError(f"{path}: no permission to write in this folder")
+
+
+def _left_by_a_killed_start(path: Path) -> bool:
+    """Whether it is a temporary file or folder of ours, or a folder with nothing else in it."""
+    if _TEMPORARY.match(path.name):
+        return True
+    return path.is_dir() and not path.is_symlink() and all(_left_by_a_killed_start(entry) for entry in path.iterdir())
 
 
 def make_folders(folder: Path, path: Path) -> list[Path]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxbench.config import Config
-from voxbench.errors import FileReadError, UsageError
+from voxbench.errors import UsageError
+from voxbench.io.tables import read_toml
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -94,22 +94,6 @@ def _require_options(values: Mapping[str, Any], known: Collection[str], source: 
             raise UsageError(f"{source}: {key}: not an option of this command{hint}")
         if isinstance(value, Mapping):
             raise UsageError(f"{source}: {key}: a table; an option is a value or a list of values")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
-
-    Raises:
-        FileReadError: It cannot be read, or is not TOML (the line and column are named).
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise FileReadError(f"{path}: not TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise FileReadError(f"{path}: not TOML: not text in UTF-8") from error
-    except OSError as error:
-        raise FileReadError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
 def require_known_keys(values: Mapping[str, Any], model: type[Config], source: str, above: str = "") -> None:

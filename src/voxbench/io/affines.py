@@ -89,7 +89,7 @@ def _from_itk(path: Path) -> np.ndarray:
 
     try:
         transform = ReadTransform(str(path))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise FileReadError(f"{path}: neither a matrix of numbers nor a transform file that ITK can read") from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
         raise FileReadError(f"{path}: not an affine map of three dimensions but {transform.GetName()}")

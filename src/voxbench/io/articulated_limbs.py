@@ -12,9 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from voxbench.errors import FileReadError, InputError, MissingToolError
 from voxbench.geometry.articulation import PATELLA_CENTRE
 from voxbench.geometry.seating import seated
 from voxbench.geometry.shapes import ShapeModel, part_of, side_by_side
+from voxbench.io.arrays import read_arrays
 from voxbench.io.atomic import require_file
 from voxbench.io.lower_limbs import knee_of_people
 
@@ -116,12 +115,12 @@ def _ranges(path: Path) -> dict[str, tuple[int, int]]:
 
 def _people(path: Path, count: int) -> np.ndarray:
     """Everybody's vertices, x to the right, y to the front, z up, mm, (327, n, 3)."""
+    content = read_arrays(path, pass_over=True)
     try:
-        with np.load(BytesIO(require_file(path).read_bytes()), allow_pickle=False) as content:
-            mean, modes, scores = (content[key].astype(np.float64) for key in ("mean", "modes", "projectedWeights"))
+        mean, modes, scores = (content[key].astype(np.float64) for key in ("mean", "modes", "projectedWeights"))
         used = 3 * count
         people = (mean[:used] + (modes[:used] @ scores).T).reshape(scores.shape[1], count, 3)
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+    except (KeyError, ValueError) as error:
         raise FileReadError(f"{path}: not the principal components that are known here: {error}") from error
     return people[:, :, [2, 0, 1]]  # theirs: front, up, right
 

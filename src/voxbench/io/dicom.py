@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from voxbench.errors import DimensionError, FileReadError
 from voxbench.io.atomic import AnyPath, require_file
 from voxbench.io.dicom_segments import SEGMENTATIONS, in_file_order, read_segments
+from voxbench.io.failures import named_failures
+from voxbench.io.limits import require_plausible
 from voxbench.io.raw import LPS_FROM_RAS, RawImage
 from voxbench.types import AnyArray
 
@@ -27,6 +30,8 @@ HEADER_ONLY = (
     "SOPClassUID",
     "Rows",
     "Columns",
+    "SamplesPerPixel",
+    "BitsAllocated",
 )
 
 
@@ -47,17 +52,36 @@ def read_dicom(path: AnyPath) -> RawImage:
             radiograph.
     """
     path = Path(path)
-    chosen, headers = _series(path)
     with _named_failures(path):
-        if str(headers[0].get("SOPClassUID")) in SEGMENTATIONS:
-            return _segments(path, chosen)
-        if _frames(headers[0]) > 1:
-            return _multiframe(path, chosen)
+        return _image(path)
+
+
+def _image(path: Path) -> RawImage:
+    """By what the headers say."""
+    chosen, headers = _series(path)
+    for file, header in zip(chosen, headers, strict=True):
+        require_pixels(file, header)
+    if str(headers[0].get("SOPClassUID")) in SEGMENTATIONS:
+        return _segments(path, chosen)
+    if _frames(headers[0]) > 1:
+        return _multiframe(path, chosen)
     slices = []
     for file in chosen:
         with _named_failures(file):
             slices.append(_read(file))
     return _stacked(path, chosen, slices)
+
+
+def require_pixels(path: Path, header: Any) -> None:
+    """Refuse a header that promises more pixels than its file can hold.
+
+    Raises:
+        FileReadError: It does, or its numbers are none.
+    """
+    with _named_failures(path):
+        counts = (header.get(tag) or 1 for tag in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"))
+        bits = math.prod(int(count) for count in counts) * int(header.get("BitsAllocated") or 1)
+        require_plausible(path, bits // 8, otherwise=True)
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -119,17 +143,9 @@ def _read(path: Path, tags: Sequence[str] | None = None) -> Any:
         return pydicom.dcmread(path, specific_tags=None if tags is None else list(tags), stop_before_pixels=bool(tags))
 
 
-@contextmanager
-def _named_failures(path: Path) -> Iterator[None]:
+def _named_failures(path: Path) -> AbstractContextManager[None]:
     """What pydicom and highdicom raise, as an error that names the file."""
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (InvalidDicomError, OSError, EOFError, RuntimeError, ValueError, AttributeError, KeyError) as error:
-        raise FileReadError(f"{path}: DICOM that cannot be read: {error}") from error
+    return named_failures(path, "DICOM that cannot be read")
 
 
 def _series(path: Path) -> tuple[list[Path], list[Any]]:

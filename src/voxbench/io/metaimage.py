@@ -15,13 +15,14 @@ from voxbench.errors import FileReadError, FileWriteError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, part_name, require_file
 from voxbench.io.layout import array_from_file_order, file_order
+from voxbench.io.limits import beside, require_plausible
 from voxbench.io.raw import LPS_FROM_RAS, RawImage, storable
 from voxbench.types import AnyArray, Matrix4
 
 CHUNK = 1 << 20
 BYTES = {"MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4}
 BYTES |= {"MET_FLOAT": 4, "MET_DOUBLE": 8, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8}
-"""Of one voxel; those of MET_LONG depend on the machine."""
+"""Of one voxel; MET_LONG, whose size depends on the machine that wrote it, is not read."""
 
 
 def read_metaimage(path: AnyPath) -> RawImage:
@@ -150,46 +151,56 @@ def _check_voxels(path: Path) -> None:
     name = match.group(1).decode("utf-8", "replace")
     local = name.upper() == "LOCAL"
     if name.upper().startswith("LIST") or "%" in name:
+        raise FileReadError(f"{path}: voxels in several files are not read; write one .mha")
+    voxels = path if local else beside(path, name)
+    header = head[: match.start()]
+    shape, promised = _promised(path, header)
+    if re.search(rb"^\s*CompressedData\s*=\s*True", header, re.MULTILINE | re.IGNORECASE):
+        require_plausible(voxels, promised, deflated=True)
+        _inflate(path, voxels, match.end() if local else 0, promised)
         return
-    voxels = path if local else path.parent / name
-    if not voxels.is_file():
-        raise FileReadError(f"{path}: the file with its voxels is missing: {voxels}")
-    if re.search(rb"^\s*CompressedData\s*=\s*True", head[: match.start()], re.MULTILINE | re.IGNORECASE):
-        _inflate(path, voxels, match.end() if local else 0)
-    else:
-        _require_length(path, head[: match.start()], voxels, head.find(b"\n", match.start(1)) + 1 if local else 0)
-
-
-def _require_length(path: Path, header: bytes, voxels: Path, offset: int) -> None:
-    """Refuse uncompressed voxels that are fewer than the header promises."""
-    lines = re.findall(rb"^\s*(\w+)\s*=\s*([^\r\n]*)", header, re.MULTILINE)
-    fields = {name.decode(): value.decode("utf-8", "replace").split() for name, value in lines}
-    size = BYTES.get("".join(fields.get("ElementType", [])))
-    counts = fields.get("DimSize", []) + fields.get("ElementNumberOfChannels", [])
-    if size is None or not counts or not all(count.isdigit() for count in counts):
-        return  # whatever is odd about it, the reader tells
-    promised, found = size * math.prod(int(count) for count in counts), voxels.stat().st_size - offset
-    if found < promised:
+    offset = head.find(b"\n", match.start(1)) + 1 if local else 0
+    if (found := voxels.stat().st_size - offset) < promised:
         raise FileReadError(
-            f"{path}: truncated: the header promises {' x '.join(fields['DimSize'])} voxels, {promised} bytes; "
+            f"{path}: truncated: the header promises {shape} voxels, {promised} bytes; "
             f"{found} are there\n  copy or download the file again"
         )
+    require_plausible(voxels, promised)
 
 
-def _inflate(path: Path, voxels: Path, offset: int) -> None:
+def _promised(path: Path, header: bytes) -> tuple[str, int]:
+    """The shape in words, and how many bytes the voxels take; each field that decides it is there once."""
+    lines = re.findall(rb"^\s*(\w+)\s*=\s*([^\r\n]*)", header, re.MULTILINE)
+    names = [name.decode("ascii") for name, _ in lines]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileReadError(f"{path}: damaged header: {', '.join(twice)} are there more than once")
+    fields = dict(zip(names, (value.decode("utf-8", "replace").split() for _, value in lines), strict=True))
+    kind, shape = "".join(fields.get("ElementType", [])), fields.get("DimSize", [])
+    if kind not in BYTES:
+        raise FileReadError(f"{path}: voxels of type {kind or 'unknown'}; only real numbers are read")
+    counts = shape + fields.get("ElementNumberOfChannels", [])
+    if fields.get("NDims") != [str(len(shape))] or not all(count.isdecimal() and len(count) < 20 for count in counts):
+        raise FileReadError(f"{path}: damaged header: NDims, DimSize or ElementNumberOfChannels")
+    return " x ".join(shape), BYTES[kind] * math.prod(int(count) for count in counts)
+
+
+def _inflate(path: Path, voxels: Path, offset: int, promised: int) -> None:
     """Decompress to the end, for the checksum only."""
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    stream, found = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
     try:
         with voxels.open("rb") as file:
             file.seek(offset)
-            while not stream.eof and (block := file.read(CHUNK)):
-                stream.decompress(block)
+            while not stream.eof and found <= promised and (block := stream.unconsumed_tail or file.read(CHUNK)):
+                found += len(stream.decompress(block, CHUNK))
     except zlib.error as error:
         raise FileReadError(f"{path}: damaged: the compressed voxels cannot be decoded ({error})") from error
-    if not stream.eof:
+    if not stream.eof and found <= promised:
         raise FileReadError(
             f"{path}: truncated: the compressed voxels end too early\n  copy or download the file again"
         )
+    if found != promised:
+        raise FileReadError(f"{path}: damaged: the header promises {promised} bytes of voxels; there are {found}")
 
 
 def _reason(error: RuntimeError) -> str:

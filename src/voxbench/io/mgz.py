@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import struct
+import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import numpy as np
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
+from voxbench.io.failures import named_failures
+from voxbench.io.limits import MAX_TRAILING, require_plausible
 from voxbench.io.nifti import decompressed
 from voxbench.io.raw import RawImage, storable
 from voxbench.types import AnyArray
 
 STORED_AS = (np.uint8, np.int16, np.int32, np.float32)
 """What the format holds."""
+_HEADER_BYTES = 284
 
 
 def read_mgz(path: AnyPath) -> RawImage:
@@ -26,19 +30,20 @@ def read_mgz(path: AnyPath) -> RawImage:
         FileReadError: Missing, empty, truncated, damaged, or not MGH.
     """
     import nibabel as nib
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
 
     path = require_file(path)
     with decompressed(path) as stream:
-        content = stream.read()
-    try:
+        head = stream.read(_HEADER_BYTES)
+        with named_failures(path, "truncated, damaged, or not MGH"):
+            header = nib.MGHImage.header_class(head, check=False)
+            promised = math.prod(int(n) for n in header["dims"]) * header.get_data_dtype().itemsize
+            if min(header["dims"]) < 1:
+                raise FileReadError(f"{path}: damaged header: the shape is {tuple(int(n) for n in header['dims'])}")
+        require_plausible(path, promised, deflated=not isinstance(stream, io.BufferedReader))
+        content = head + stream.read(promised + MAX_TRAILING)
+    with named_failures(path, f"truncated, damaged, or not MGH ({len(content)} bytes decompressed)"):
         image = nib.MGHImage.from_bytes(content)
         array = np.asanyarray(image.dataobj)
-    except (HeaderDataError, WrapStructError, OSError, TypeError, ValueError, KeyError, struct.error) as error:
-        raise FileReadError(
-            f"{path}: truncated, damaged, or not MGH: {error} ({len(content)} bytes decompressed)"
-        ) from error
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return RawImage(path, "FreeSurfer MGH", array, np.asarray(image.affine, dtype=np.float64))
 

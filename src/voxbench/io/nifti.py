@@ -15,6 +15,7 @@ from voxbench.errors import FileReadError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
 from voxbench.io.layout import array_from_file_order, file_order
+from voxbench.io.limits import MAX_DEFLATE_RATIO, MAX_TRAILING, require_plausible
 from voxbench.io.raw import RawImage, storable
 from voxbench.types import AnyArray, Matrix4
 
@@ -22,8 +23,6 @@ INTENT_VECTOR = 1007
 CHUNK = 1 << 20
 READ_CHUNK = 1 << 17
 COMPRESSION_LEVEL = 1
-MAX_DEFLATE_RATIO = 1032
-"""No deflate stream expands further than this; a header that promises more is damaged."""
 FORMS_AGREE_MM = 0.05
 UNITS_IN_MM = {1: 1000.0, 3: 0.001}
 """NIfTI codes of spatial units other than the millimetre."""
@@ -50,8 +49,7 @@ def read_nifti(path: AnyPath) -> RawImage:
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = _dtype(path, header)
         flat = _voxels(path, stream, shape, dtype)
-        while stream.read(CHUNK):
-            pass
+        read_out(path, stream)
     affine, notes = _orientation(path, header, shape)
     slope, intercept = header.get_slope_inter()
     array = _scaled(array_from_file_order(flat, shape), slope, intercept)
@@ -91,6 +89,19 @@ def decompressed(path: Path) -> Iterator[io.BufferedIOBase]:
         raise FileReadError(f"{path}: damaged: the compressed data cannot be decoded ({error})") from error
 
 
+def read_out(path: Path, stream: io.BufferedIOBase) -> None:
+    """Read what follows the voxels to the end, where the checksum is.
+
+    Raises:
+        FileReadError: There is more of it than any program appends.
+    """
+    found = 0
+    while block := stream.read(CHUNK):
+        found += len(block)
+        if found > MAX_TRAILING:
+            raise FileReadError(f"{path}: damaged: more than {MAX_TRAILING >> 20} MiB follow the last voxel")
+
+
 def _header(path: Path, stream: io.BufferedIOBase) -> Any:
     """The parsed header; the stream then stands at the first voxel."""
     import nibabel as nib
@@ -112,8 +123,15 @@ def _header(path: Path, stream: io.BufferedIOBase) -> Any:
     if not bytes(header["magic"].item()).startswith(b"n+"):
         raise FileReadError(f"{path}: a header without voxels (a pair of .hdr and .img?); convert it to .nii.gz first")
     _require_spacing(path, kind(block, check=False))
-    stream.read(max(0, int(header["vox_offset"]) - len(block)))
+    _skip_extensions(path, stream, float(header["vox_offset"]) - len(block))
     return header
+
+
+def _skip_extensions(path: Path, stream: io.BufferedIOBase, size: float) -> None:
+    """Pass over what lies between header and voxels."""
+    if not size <= MAX_TRAILING:  # NaN too
+        raise FileReadError(f"{path}: damaged header: {size:g} bytes lie between it and the voxels")
+    stream.read(max(0, int(size)))
 
 
 def _require_spacing(path: Path, header: Any) -> None:
@@ -140,8 +158,10 @@ def _voxels(path: Path, stream: io.BufferedIOBase, shape: tuple[int, ...], dtype
         raise FileReadError(f"{path}: damaged header: the shape is {shape}")
     promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
     size = path.stat().st_size
-    if promised > size * (1 if isinstance(stream, io.BufferedReader) else MAX_DEFLATE_RATIO):
+    deflated = not isinstance(stream, io.BufferedReader)
+    if promised > size * (MAX_DEFLATE_RATIO if deflated else 1):
         raise _truncated(path, shape, dtype, promised, size)
+    require_plausible(path, promised, deflated=deflated)
     flat = np.empty(promised // dtype.itemsize, dtype)
     view, found = flat.view(np.uint8), 0
     while found < promised:
@@ -182,7 +202,7 @@ def _orientation(path: Path, header: Any, shape: tuple[int, ...]) -> tuple[Matri
     try:
         sform, scode = header.get_sform(coded=True)
         qform, qcode = header.get_qform(coded=True)
-    except HeaderDataError as error:
+    except (HeaderDataError, ValueError) as error:
         raise FileReadError(f"{path}: damaged header: {error}") from error
     notes = []
     if sform is not None and qform is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import zlib
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,10 @@ import numpy as np
 from voxbench.errors import DimensionError, FileReadError, FileWriteError
 from voxbench.geometry import Grid
 from voxbench.io.atomic import AnyPath, atomic, require_file
+from voxbench.io.failures import named_failures
 from voxbench.io.layout import array_from_file_order, file_order
+from voxbench.io.limits import beside, require_plausible
+from voxbench.io.nifti import read_out
 from voxbench.io.raw import LPS_FROM_RAS, RawImage, storable
 from voxbench.io.segments import merged_layers, segments_in
 from voxbench.types import AnyArray, Matrix4
@@ -27,6 +30,23 @@ RAS_SIGNS = {
     "left-anterior-superior": (-1.0, 1.0, 1.0),
     "las": (-1.0, 1.0, 1.0),
 }
+TYPES = {
+    name: code
+    for code, names in {
+        "i1": "signed char/int8/int8_t",
+        "u1": "uchar/unsigned char/uint8/uint8_t",
+        "i2": "short/short int/signed short/signed short int/int16/int16_t",
+        "u2": "ushort/unsigned short/unsigned short int/uint16/uint16_t",
+        "i4": "int/signed int/int32/int32_t",
+        "u4": "uint/unsigned int/uint32/uint32_t",
+        "i8": "longlong/long long/long long int/signed long long/signed long long int/int64/int64_t",
+        "u8": "ulonglong/unsigned long long/unsigned long long int/uint64/uint64_t",
+        "f4": "float",
+        "f8": "double",
+    }.items()
+    for name in names.split("/")
+}
+TEXT, PACKED = {"text", "txt", "ascii"}, {"gzip", "gz", "bzip2", "bz2"}
 VECTOR_KINDS = {"vector", "covariant-vector", "3-vector"}
 
 
@@ -39,8 +59,12 @@ def read_nrrd(path: AnyPath) -> RawImage:
     """
     path = require_file(path)
     stored, header = _stored(path)
-    if stored.dtype.kind not in "iuf":
-        raise FileReadError(f"{path}: voxels of type {stored.dtype}; only real numbers are read")
+    with named_failures(path, "damaged header"):
+        return _image(path, stored, header)
+
+
+def _image(path: Path, stored: np.ndarray, header: Any) -> RawImage:
+    """Voxels put in order and in place."""
     stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     array = array_from_file_order(stored.reshape(-1, order="F"), stored.shape)
     spatial, others = _axes(header, stored.ndim)
@@ -90,34 +114,89 @@ def _stored(path: Path) -> tuple[np.ndarray, Any]:
     """Voxels, first index fastest, and header."""
     import nrrd
 
-    wrong = (nrrd.NRRDError, zlib.error, OSError, EOFError, ValueError, KeyError, IndexError)
     with path.open("rb") as file:
-        try:
+        with named_failures(path, "not NRRD, or a damaged header"):
             header = nrrd.read_header(file)
-        except wrong as error:
-            raise FileReadError(f"{path}: not NRRD, or a damaged header: {error}") from error
-        try:
+        with named_failures(path, "truncated or damaged: the voxels cannot be read"):
             return _voxels(path, header, file), header
-        except FileNotFoundError as error:
-            raise FileReadError(f"{path}: the file with its voxels is missing: {error.filename}") from error
-        except wrong as error:
-            raise FileReadError(
-                f"{path}: truncated or damaged: the voxels cannot be read ({error})\n  copy or download the file again"
-            ) from error
 
 
 def _voxels(path: Path, header: Any, file: BinaryIO) -> np.ndarray:
-    """Voxels after the header; an attached gzip stream is read past its checksum, as pynrrd is not."""
-    import nrrd
+    """As many values as the header promises, not one byte more is made room for."""
+    place, offset = _place(path, header, file)
+    dtype, shape = _dtype(path, header), tuple(int(n) for n in header["sizes"])
+    if not shape or min(shape) < 1:
+        raise FileReadError(f"{path}: damaged header: the sizes are {shape}")
+    promised = math.prod(shape) * dtype.itemsize
+    with place.open("rb") as opened:
+        opened.seek(offset)
+        for _ in range(_skipped(header, "line")):
+            opened.readline()
+        values = _values(
+            place, str(header.get("encoding")).lower(), (opened, _skipped(header, "byte")), (dtype, promised)
+        )
+    if values.nbytes < promised:
+        raise FileReadError(
+            f"{place}: truncated or damaged: the header promises {promised} bytes of voxels; {values.nbytes} could be "
+            "read\n  copy or download the file again"
+        )
+    return values[: math.prod(shape)].reshape(shape, order="F")
+
+
+def _place(path: Path, header: Any, file: BinaryIO) -> tuple[Path, int]:
+    """Where the voxels are: in the same file, or in another one in the same folder or below it."""
+    name = header.get("data file", header.get("datafile"))
+    if name is None:
+        return path, file.tell()
+    words = str(name).split()
+    if not words or words[0].upper() == "LIST" or "%" in str(name):
+        raise FileReadError(f"{path}: voxels in several files are not read; write one .nrrd")
+    return beside(path, str(name)), 0
+
+
+def _dtype(path: Path, header: Any) -> np.dtype:
+    kind = TYPES.get(str(header.get("type")).lower())
+    if kind is None:
+        raise FileReadError(f"{path}: voxels of type {header.get('type')}; only real numbers are read")
+    big = str(header.get("endian", "little")).lower() == "big"
+    return np.dtype((">" if big else "<") + kind)
+
+
+def _skipped(header: Any, what: str) -> int:
+    return int(header.get(f"{what} skip", header.get(f"{what}skip", 0)))
+
+
+def _values(place: Path, encoding: str, source: tuple[BinaryIO, int], wanted: tuple[np.dtype, int]) -> np.ndarray:
+    """By encoding."""
+    file, skip = source
+    dtype, promised = wanted
+    if encoding in TEXT:
+        return np.array(file.read().split(), dtype=np.float64).astype(dtype)
+    if encoding == "raw":
+        if skip < 0:
+            file.seek(-promised, os.SEEK_END)
+        require_plausible(place, promised)
+        file.seek(max(skip, 0), os.SEEK_CUR)
+        return np.frombuffer(file.read(promised), dtype)
+    if encoding not in PACKED or skip < 0:
+        raise FileReadError(f"{place}: the encoding {encoding} is not read; write it as gzip or raw")
+    require_plausible(
+        place, promised + skip, deflated=encoding in {"gzip", "gz"}, otherwise=encoding not in {"gzip", "gz"}
+    )
+    return np.frombuffer(_unpacked(place, encoding, file, promised + skip), dtype, offset=skip)
+
+
+def _unpacked(place: Path, encoding: str, file: BinaryIO, size: int) -> bytes:
+    """The first bytes of a compressed stream, which is then read to its end for the checksum."""
+    import bz2
+
     from isal import igzip
 
-    plain = not any(
-        key in header for key in ("data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip")
-    )
-    if header.get("encoding") in {"gzip", "gz"} and plain:
-        content = io.BytesIO(igzip.decompress(file.read()))
-        return nrrd.read_data({**header, "encoding": "raw"}, content, str(path), index_order="F")
-    return nrrd.read_data(header, file, str(path), index_order="F")
+    opened: Any = igzip.IGzipFile(fileobj=file) if encoding in {"gzip", "gz"} else bz2.BZ2File(file)
+    with opened as stream:
+        content = stream.read(size)
+        read_out(place, stream)
+    return content
 
 
 def _axes(header: Any, ndim: int) -> tuple[list[int], list[int]]:

@@ -43,7 +43,7 @@ def _rows(lines: list[str], fcsv: bool) -> list[tuple[int, list[str]]]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         words = line.split(",")[1:4] if fcsv else line.replace(";", " ").replace(",", " ").split()
-        if rows or _is_number(words[0]):
+        if rows or (words and _is_number(words[0])):
             rows.append((number, words))
     return rows
 

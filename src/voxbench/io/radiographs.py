@@ -12,10 +12,14 @@ import numpy as np
 
 from voxbench.errors import DimensionError, FileReadError, NotFiniteError
 from voxbench.geometry.projection import View
+from voxbench.io.arrays import read_arrays
 from voxbench.io.atomic import AnyPath, atomic, require_file
+from voxbench.io.failures import named_failures
+from voxbench.io.limits import require_plausible
 from voxbench.types import AnyArray
 
 _WHOLE = 65535
+_PNG, _PNG_HEADER = b"\x89PNG\r\n\x1a\n", 33
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ def write_radiograph_png(path: AnyPath, image: AnyArray, pixel_mm: tuple[float, 
         parts.append(_chunk(b"pHYs", struct.pack(">IIB", round(1000 / pixel_mm[1]), round(1000 / pixel_mm[0]), 1)))
     parts += [_chunk(b"IDAT", zlib.compress(lines.tobytes(), 6)), _chunk(b"IEND", b"")]
     with atomic(path) as temporary:
-        temporary.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+        temporary.write_bytes(_PNG + b"".join(parts))
 
 
 def read_radiograph(path: AnyPath, index: int = 0) -> RadiographFile:
@@ -130,14 +134,12 @@ def read_radiograph(path: AnyPath, index: int = 0) -> RadiographFile:
 
 
 def _read_npz(path: Path, index: int) -> RadiographFile:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            stack = archive["projs"] if "projs" in names else None
-    except Exception as error:
-        raise FileReadError(f"{path}: damaged, or not a NumPy archive: {error}") from error
+    held = read_arrays(path, pass_over=True)
+    stack = held.get("projs")
     if stack is None:
-        raise FileReadError(f"{path}: has no array 'projs'\n  found  {', '.join(names) or 'nothing'}")
+        raise FileReadError(f"{path}: has no array 'projs'\n  found  {', '.join(held) or 'nothing'}")
+    if stack.dtype.kind not in "biuf":
+        raise FileReadError(f"{path}: projs: values of type {stack.dtype}; only real numbers are read")
     if stack.ndim != 3 or not 0 <= index < len(stack):
         raise DimensionError(
             f"{path}: view {index} of an array of shape {stack.shape}; expected (views, rows, columns)"
@@ -148,13 +150,16 @@ def _read_npz(path: Path, index: int) -> RadiographFile:
 def _read_png(path: Path) -> RadiographFile:
     from skimage.io import imread
 
-    try:
+    content = path.read_bytes()
+    if not content.startswith(_PNG) or len(content) < _PNG_HEADER:
+        raise FileReadError(f"{path}: damaged, or not a PNG")
+    across, down, bits = struct.unpack(">IIB", content[16:25])
+    require_plausible(path, across * down * bits // 8, deflated=True)
+    with named_failures(path, "damaged, or not a PNG"):
         image = np.asarray(imread(path))
-    except Exception as error:
-        raise FileReadError(f"{path}: damaged, or not a PNG: {error}") from error
     if image.ndim != 2:
         raise DimensionError(f"{path}: not a grey image: its shape is {image.shape}")
-    return RadiographFile(image.astype(np.float32), _png_pixel_mm(path.read_bytes()))
+    return RadiographFile(image.astype(np.float32), _png_pixel_mm(content))
 
 
 def _read_metaimage(path: Path) -> RadiographFile:
@@ -174,23 +179,25 @@ def _png_pixel_mm(content: bytes) -> tuple[float, float] | None:
     at = content.find(b"pHYs")
     if at < 0:
         return None
-    across, down, unit = struct.unpack(">IIB", content[at + 4 : at + 13])
+    values = content[at + 4 : at + 13]
+    across, down, unit = struct.unpack(">IIB", values) if len(values) == 9 else (0, 0, 0)
     return (1000 / down, 1000 / across) if unit == 1 and across and down else None
 
 
 def _read_dicom(path: Path) -> RadiographFile:
     import pydicom
 
-    try:
+    from voxbench.io.dicom import require_pixels
+
+    with named_failures(path, "damaged, or not a DICOM image"):
         data: Any = pydicom.dcmread(path)
+        require_pixels(path, data)
         stored = np.asarray(data.pixel_array)
-    except Exception as error:
-        raise FileReadError(f"{path}: damaged, or not a DICOM image: {error}") from error
-    if stored.ndim != 2:
-        raise DimensionError(f"{path}: not one grey image: its pixels have shape {stored.shape}")
-    image = stored * float(data.get("RescaleSlope", 1.0)) + float(data.get("RescaleIntercept", 0.0))
-    spacing = data.get("ImagerPixelSpacing", None) or data.get("PixelSpacing", None)
-    return RadiographFile(image.astype(np.float32), (float(spacing[0]), float(spacing[1])) if spacing else None)
+        if stored.ndim != 2:
+            raise DimensionError(f"{path}: not one grey image: its pixels have shape {stored.shape}")
+        image = stored * float(data.get("RescaleSlope", 1.0)) + float(data.get("RescaleIntercept", 0.0))
+        spacing = data.get("ImagerPixelSpacing", None) or data.get("PixelSpacing", None)
+        return RadiographFile(image.astype(np.float32), (float(spacing[0]), float(spacing[1])) if spacing else None)
 
 
 def _sixteen(image: AnyArray, name: str) -> tuple[np.ndarray, float, float]:

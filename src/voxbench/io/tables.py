@@ -52,10 +52,33 @@ def read_json(path: AnyPath) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise FileReadError(f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except UnicodeDecodeError as error:
-        raise FileReadError(f"{path}: not JSON: not text in UTF-8") from error
-    except OSError as error:
-        raise FileReadError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileReadError(f"{path}: {_unreadable(error, 'JSON')}") from error
+
+
+def read_toml(path: AnyPath) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        FileReadError: The file cannot be read, or is not TOML (the line and column are named).
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise FileReadError(f"{path}: not TOML: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileReadError(f"{path}: {_unreadable(error, 'TOML')}") from error
+
+
+def _unreadable(error: Exception, what: str) -> str:
+    """Why text could not be taken in, other than by its grammar."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not {what}: not text in UTF-8"
+    return f"not {what} that is read: {'nested too deeply' if isinstance(error, RecursionError) else error}"
 
 
 def write_table(path: AnyPath, rows: Iterable[Any], columns: Sequence[str] | None = None) -> None:

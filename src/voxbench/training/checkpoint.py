@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxbench.errors import FileReadError
+from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import atomic
+from voxbench.io.failures import named_failures
 
 _KEY = "voxbench"
+_DAMAGED = "not a checkpoint or weights of voxbench, or damaged"
 
 
 @dataclass
@@ -66,8 +68,6 @@ def save(path: Path, state: State) -> None:
     Raises:
         FileWriteError: It cannot be written.
     """
-    from safetensors.torch import save_file
-
     tensors = {f"average.{n}": t for n, t in state.average.state_dict().items()}
     for learner, (model, optimiser) in state.learners.items():
         tensors |= {f"{learner}.{n}": t for n, t in model.state_dict().items()}
@@ -75,8 +75,24 @@ def save(path: Path, state: State) -> None:
             moments = optimiser.state.get(parameter, {})
             tensors |= {f"{learner} moment.{name}.{key}": value for key, value in moments.items()}
     about = {"step": state.step, "best": state.best, "waited": state.waited, "about": state.about}
+    write(path, tensors, about)
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write tensors and a card as safetensors.
+
+    Raises:
+        FileWriteError: It cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, {_KEY: json.dumps(about)})
+        try:
+            save_file(stored, temporary, {_KEY: json.dumps(about)})
+        except SafetensorError as error:  # also of a full disk
+            raise FileWriteError(f"{path}: cannot be written: {error}") from error
 
 
 def load(path: Path, state: State) -> None:
@@ -86,6 +102,8 @@ def load(path: Path, state: State) -> None:
         FileReadError: The file is damaged, or of a training with other settings, data or network (named).
     """
     tensors, about = read(path)
+    if not isinstance(about.get("about"), dict) or not {"step", "best", "waited"} <= set(about):
+        raise FileReadError(f"{path}: {_DAMAGED}: it does not say how far the training was")
     for key in sorted(set(about["about"]) | set(state.about)):
         there, here = about["about"].get(key), state.about.get(key)
         if there != here:
@@ -93,10 +111,11 @@ def load(path: Path, state: State) -> None:
                 f"{path}: of another training\n  {key} there  {there}\n  {key} here   {here}\n"
                 "  give another --out, or --force to start anew"
             )
-    state.average.load_state_dict(_named(tensors, "average."))
-    for learner, (model, optimiser) in state.learners.items():
-        model.load_state_dict(_named(tensors, f"{learner}."))
-        _load_moments(model, optimiser, _named(tensors, f"{learner} moment."))
+    with named_failures(path, "of another network, or damaged"):
+        state.average.load_state_dict(_named(tensors, "average."))
+        for learner, (model, optimiser) in state.learners.items():
+            model.load_state_dict(_named(tensors, f"{learner}."))
+            _load_moments(model, optimiser, _named(tensors, f"{learner} moment."))
     state.step, state.best, state.waited = about["step"], about["best"], about["waited"]
 
 
@@ -106,14 +125,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         FileReadError: It cannot be read, or is none of ours.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(str(path), "pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118  (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise FileReadError(f"{path}: not a checkpoint or weights of voxbench, or damaged: {error}") from error
+    with named_failures(path, _DAMAGED), safe_open(str(path), "pt") as file:
+        about = json.loads((file.metadata() or {})[_KEY])
+        if not isinstance(about, dict):
+            raise FileReadError(f"{path}: {_DAMAGED}: its card is a {type(about).__name__}")
+        return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118  (not a mapping)
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

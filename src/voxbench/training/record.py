@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from voxbench.errors import MissingToolError
+from voxbench.errors import FileWriteError, MissingToolError
 from voxbench.io import atomic
 
 FILE = "metrics.jsonl"
@@ -28,10 +28,17 @@ class Log:
             temporary.write_text("".join(json.dumps(event) + "\n" for event in self.events), encoding="utf-8")
 
     def add(self, event: dict[str, Any]) -> None:
-        """Append an event."""
+        """Append an event.
+
+        Raises:
+            FileWriteError: It cannot be written.
+        """
         self.events.append(event)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as error:
+            raise FileWriteError(f"{self._path}: cannot be written: {error.strerror or error}") from error
         if self._board is not None:
             flat = {f"validation/{name}": value for name, value in event.get("validation", {}).items()}
             for name, value in (event | flat).items():
@@ -91,11 +98,14 @@ def _events(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:  # the line a killed run was writing
+            event = json.loads(line)
+        except (ValueError, RecursionError):  # the line a killed run was writing
             break
+        if not isinstance(event, dict) or not isinstance(event.get("step", 0), int):
+            break
+        events.append(event)
     return events
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from voxbench.errors import FileReadError
-from voxbench.io import atomic, write_json
-from voxbench.training.checkpoint import read
+from voxbench.io import write_json
+from voxbench.training.checkpoint import read, write
 
 FILE = "weights.safetensors"
 
@@ -21,11 +20,7 @@ def save_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
     Raises:
         FileWriteError: They cannot be written.
     """
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic(folder / FILE) as temporary:
-        save_file(tensors, temporary, {"voxbench": json.dumps(card)})
+    write(folder / FILE, model.state_dict(), card)
     write_json(folder / "weights.json", card)
 
 

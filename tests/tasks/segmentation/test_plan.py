@@ -90,7 +90,7 @@ def test_toml_and_back(tmp_path):
         (("patch = [16, 112, 112]", "patch = [16, 112, 100]"), "patch must be a multiple of all strides together"),
         (("batch = 2", "batch = 0"), "batch: Input should be greater than or equal to 1"),
         (("batch = 2", "btach = 2"), "btach: Extra inputs are not permitted"),
-        (("batch = 2", "batch 2"), "not a plan: Expected '='"),
+        (("batch = 2", "batch 2"), "not TOML: Expected '='"),
     ],
 )
 def test_a_spoiled_plan_is_refused_by_name(tmp_path, change, told):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
-from zlib import error as ZlibError  # noqa: N812  (it is an error, and named so)
 
 import numpy as np
 
 from voxbench.errors import DimensionError, FileReadError
 from voxbench.io import read_mesh
+from voxbench.io.arrays import read_arrays
 from voxbench.io.raw import RawImage
 from voxbench.io.read import read_raw
 from voxbench.jobs import Record
@@ -69,27 +67,9 @@ def _mesh(path: Path) -> Record:
     return {"content": content, "open_edges": mesh.open_edges, "closed": mesh.is_closed, "largest": largest}
 
 
-def _arrays(path: Path) -> dict[str, AnyArray]:
-    """The arrays of an .npz; pickled ones are passed over."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            plain = [name for name in content.files if not _is_pickled(content, name)]
-            return {name: content[name] for name in plain}
-    except (OSError, ValueError, EOFError, BadZipFile, ZlibError, AttributeError, TypeError) as error:
-        raise FileReadError(f"{path}: damaged: {error}") from error
-
-
-def _is_pickled(content: Any, name: str) -> bool:
-    """From the array's header; nothing is unpickled."""
-    with content.zip.open(f"{name}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return bool(read(file)[2].hasobject)
-
-
 def _archive(path: Path) -> Record:
-    """Arrays of any shape; never taken for a copy of another file, for factors are alike from case to case."""
-    arrays = _arrays(path)
+    """Arrays of any shape, pickled ones passed over; never taken for copies, for factors are alike among cases."""
+    arrays = read_arrays(path, pass_over=True)
     bad = sum(int((~np.isfinite(a)).sum()) for a in arrays.values() if a.dtype.kind in "fc")
     size = sum(a.size for a in arrays.values())
     return {"content": str(path), "low": 0.0, "high": 0.0, "bad": bad, "voxels": size, "shape": [1, 1, 1]}
@@ -97,7 +77,7 @@ def _archive(path: Path) -> Record:
 
 def _stored(path: Path) -> RawImage:
     """The volume [z, y, x] of an .npz."""
-    arrays = _arrays(path)
+    arrays = read_arrays(path, pass_over=True)
     array = arrays.get("arr_0", next(iter(arrays.values()), None))
     if array is None:
         raise FileReadError(f"{path}: no array in it")

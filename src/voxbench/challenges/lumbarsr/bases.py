@@ -16,6 +16,7 @@ from voxbench.challenges.lumbarsr.observations import Kind, observation_path
 from voxbench.config import Config
 from voxbench.errors import GridMismatchError
 from voxbench.io import atomic, sha256
+from voxbench.io.arrays import map_array
 from voxbench.io.read import read_grid
 from voxbench.tasks.superresolution import method_named
 
@@ -92,7 +93,7 @@ def cached_base(data: Path, case: Case, base: Base, cache: Path) -> np.ndarray:
         array = base_array(data, case, base)
         with atomic(path) as temporary:
             np.save(temporary, array)
-    found = np.load(path, mmap_mode="r")
+    found = map_array(path)
     if found.shape != grid.shape:
         raise GridMismatchError(
             f"{path}: kept with another shape; remove it\n  kept  {found.shape}\n  here  {grid.shape}"

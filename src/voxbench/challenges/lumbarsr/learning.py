@@ -18,6 +18,7 @@ from voxbench.challenges.lumbarsr.scoring import non_air, official_scores
 from voxbench.config import Config
 from voxbench.errors import FileReadError, GridMismatchError, UsageError
 from voxbench.io import atomic, read_volume, sha256
+from voxbench.io.arrays import map_array
 from voxbench.models.losses import Name as Loss
 from voxbench.models.superresolution import Name, Size, build, build_critic, dimensions_of
 from voxbench.tasks.superresolution import METHODS
@@ -219,7 +220,7 @@ def _mapped(path: Path, cache: Path) -> np.ndarray:
         array = np.clip(np.rint(read_volume(path).array), -32768, 32767).astype(np.int16)
         with atomic(unpacked) as temporary:
             np.save(temporary, np.ascontiguousarray(array))
-    return np.load(unpacked, mmap_mode="r")
+    return map_array(unpacked)
 
 
 def _require(data: _Data) -> None:

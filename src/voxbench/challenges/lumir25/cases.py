@@ -18,7 +18,7 @@ Part = Literal["landmarks", "in-domain", "out-of-domain", "multimodal"]
 PARTS: tuple[Part, ...] = get_args(Part)
 DEFAULT_SHAPE = (160, 224, 192)
 
-_IMAGE_NAME = re.compile(r"_(.{4})_(\d{4})\.nii\.gz$")
+_IMAGE_NAME = re.compile(r"_([^/\\\0]{4})_(\d{4})\.nii\.gz\Z", re.ASCII)
 _PART_WORDS: Mapping[Part, str] = {
     "landmarks": "landmark",
     "out-of-domain": "highfield",
@@ -47,6 +47,8 @@ class Pair:
                     f"{name}: no subject and modality can be read from this name\n"
                     "  expected  <anything>_<subject, 4 characters>_<modality, 4 digits>.nii.gz"
                 )
+            if name.startswith(("/", "\\")) or ":" in name or ".." in re.split(r"[/\\]", name):
+                raise InputError(f"{name}: leads outside the data set; names are relative to its folder")
 
     @property
     def subjects(self) -> tuple[str, str]:
@@ -165,12 +167,13 @@ def read_dataset(path: Path) -> Dataset:
         FileReadError: Missing, not JSON, or without a key that is needed.
     """
     data = _mapping(path)
-    shape = data.get("tensorImageShape", {}).get("0", DEFAULT_SHAPE)
+    shapes = data.get("tensorImageShape", {})
+    shape = shapes.get("0", DEFAULT_SHAPE) if isinstance(shapes, Mapping) else shapes
     return Dataset(
         path,
         str(data.get("name", path.stem)),
         _numbers(shape, 3, path, "tensorImageShape"),
-        tuple(str(_needed(item, "image", path)) for item in data.get("training", [])),
+        tuple(str(_needed(item, "image", path)) for item in _list(data.get("training", []), path)),
         _pairs(_needed(data, "validation", path), path),
     )
 
@@ -186,7 +189,7 @@ def read_config(path: Path) -> EvaluationConfig:
     return EvaluationConfig(
         path,
         str(_needed(data, "name", path)),
-        tuple(_method(item, path) for item in _needed(data, "evaluation_methods", path)),
+        tuple(_method(item, path) for item in _list(_needed(data, "evaluation_methods", path), path)),
         cast("tuple[int, int, int, int]", shape),
         _pairs(_needed(data, "eval_pairs", path), path),
         bool(data.get("masked_evaluation", False)),
@@ -237,15 +240,23 @@ def _numbers(values: Any, count: int, path: Path, key: str) -> Any:
 
 
 def _pairs(items: Any, path: Path) -> tuple[Pair, ...]:
-    if not isinstance(items, Sequence):
-        raise FileReadError(f"{path}: a list of pairs was expected, found {items!r}")
-    return tuple(Pair(str(_needed(item, "fixed", path)), str(_needed(item, "moving", path))) for item in items)
+    return tuple(
+        Pair(str(_needed(item, "fixed", path)), str(_needed(item, "moving", path))) for item in _list(items, path)
+    )
+
+
+def _list(items: Any, path: Path) -> Sequence[Any]:
+    if not isinstance(items, list | tuple):
+        raise FileReadError(f"{path}: a list was expected, found {str(items)[:80]!r}")
+    return items
 
 
 def _method(item: Any, path: Path) -> Method:
     metric = _needed(item, "metric", path)
     if metric not in get_args(Metric):
         raise FileReadError(f"{path}: the metric '{metric}' is not known; there are {', '.join(get_args(Metric))}")
-    labels = _needed(item, "labels", path) if metric in ("dice", "hd95") else ()
+    labels = _list(_needed(item, "labels", path), path) if metric in ("dice", "hd95") else ()
+    if not all(isinstance(label, int) for label in labels):
+        raise FileReadError(f"{path}: labels must be whole numbers, found {str(labels)[:80]}")
     destination = _needed(item, "dest", path) if metric == "tre" else "landmarks"
-    return Method(str(_needed(item, "name", path)), metric, tuple(int(i) for i in labels), str(destination))
+    return Method(str(_needed(item, "name", path)), metric, tuple(labels), str(destination))

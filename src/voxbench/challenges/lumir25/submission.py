@@ -17,6 +17,8 @@ from voxbench.errors import FileReadError, InputError, UsageError, VoxbenchError
 from voxbench.geometry import DisplacementField, Grid
 from voxbench.io import atomic, write_displacement
 from voxbench.io.displacements import read_displacement_file
+from voxbench.io.failures import named_failures
+from voxbench.io.limits import plain_members
 
 _LONGEST_LIST = 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -128,21 +130,24 @@ def check(path: Path, tasks: tuple[Task, ...], shape: Shape4) -> Submission:
     Raises:
         InputError: It is not so; everything wrong is named.
     """
-    try:
-        with zipfile.ZipFile(path) as archive, TemporaryDirectory() as scratch:
-            return _checked(path, archive, tasks, shape, Path(scratch))
-    except (OSError, zipfile.BadZipFile) as error:
-        raise FileReadError(f"{path}: cannot be read as a zip: {error}") from error
+    with (
+        named_failures(path, "cannot be read as a zip"),
+        zipfile.ZipFile(path) as archive,
+        TemporaryDirectory() as scratch,
+    ):
+        return _checked(path, archive, tasks, shape, Path(scratch))
 
 
 def _checked(path: Path, archive: zipfile.ZipFile, tasks: tuple[Task, ...], shape: Shape4, scratch: Path) -> Submission:
-    files = [PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir()]
+    files = [PurePosixPath(info.filename) for info in plain_members(path, archive)]
     folders = sorted({str(file.parent) for file in files})
     if len(folders) != 1 or folders[0] == "." or "/" in folders[0]:
         raise InputError(
             f"{path}: all fields must lie in one folder at the top; found {', '.join(folders) or 'nothing'}"
         )
     there = {file.name: str(file) for file in files}
+    if len(there) < len(files):
+        raise InputError(f"{path}: two files of one name")
     names = [pair.field_name for pair in unique_pairs(pair for task in tasks for pair in task.pairs)]
     problems = [f"{name}: missing" for name in names if name not in there]
     for name in (name for name in names if name in there):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -101,9 +102,15 @@ def read_splits(path: Path) -> tuple[Split, ...]:
     """
     content = read_json(path)
     try:
-        return tuple(Split(tuple(fold["train"]), tuple(fold["validation"])) for fold in content["folds"])
+        return tuple(Split(_names(fold["train"]), _names(fold["validation"])) for fold in content["folds"])
     except (KeyError, TypeError) as error:
         raise FileReadError(f'{path}: expected {{"folds": [{{"train": [...], "validation": [...]}}]}}') from error
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise TypeError("not a list of names")
+    return tuple(found)
 
 
 def _patient(name: str) -> str:

@@ -120,16 +120,24 @@ def read_config(path: Path) -> SeedGeometry:
     )
 
 
+LARGEST = 1e12
+"""No number of a geometry is; also keeps out infinity, NaN and whole numbers beyond 64 bits."""
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise FileReadError(f"{path}: references (*name) are not read; write the values out")
+        found = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise FileReadError(f"{path}: cannot be read: {reason.lower()}") from error
-    except yaml.YAMLError as error:
-        raise FileReadError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise FileReadError(f"{path}: not YAML: {reason}") from error
     if not isinstance(found, dict):
         raise FileReadError(f"{path}: no geometry: expected keys such as DSD, DSO, nDetector")
     return found
@@ -139,7 +147,7 @@ def _numbers(path: Path, found: dict[str, Any], key: str, count: int, default: A
     """So many finite numbers."""
     value = found.get(key, default)
     good = isinstance(value, list | tuple) and len(value) == count
-    if not good or not all(isinstance(v, int | float) and np.isfinite(v) for v in value):
+    if not good or not all(isinstance(v, int | float) and abs(v) < LARGEST for v in value):
         raise FileReadError(f"{path}: {key}: {count} numbers in brackets; got {value}")
     return [float(v) for v in value]
 

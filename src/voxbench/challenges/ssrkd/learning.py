@@ -13,6 +13,7 @@ from voxbench.challenges.ssrkd.learning_teacher import teacher_lesson
 from voxbench.challenges.ssrkd.stages import CT_SCALE, XRAY_SCALE, Size, Stage, StageConfig
 from voxbench.errors import FileReadError, InputError
 from voxbench.io import sha256
+from voxbench.io.failures import named_failures
 from voxbench.models.ct_teacher import build_teacher_pair
 from voxbench.models.xray_bones import build_segmenter_pair
 from voxbench.training.config import TrainingConfig
@@ -115,7 +116,8 @@ def load_stage(path: Path, stage: Stage) -> tuple[Any, dict[str, Any]]:
     build: Any = {"segment": build_segmenter_pair, "teacher": build_teacher_pair, "student": build_two_view_student}[
         stage
     ]
-    network = build(card["size"])
+    with named_failures(path, "its card describes no network of this version"):
+        network = build(card["size"])
     load_weights(path, network)
     return network.eval(), card
 

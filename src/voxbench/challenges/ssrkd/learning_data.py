@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from voxbench.errors import FileReadError, InputError
 from voxbench.geometry import Affine
 from voxbench.geometry.projection import View
 from voxbench.io import atomic, read_json, read_views, sha256
+from voxbench.io.arrays import map_array, read_arrays
 
 INFO, VIEWS = "info.json", "views.json"
 MULTIPLE = 16
@@ -114,7 +114,7 @@ class Knee:
                 array = np.ascontiguousarray(read(held))
             with atomic(held_in) as temporary, temporary.open("wb") as file:
                 np.save(file, array)
-        return np.load(held_in, mmap_mode="r")
+        return map_array(held_in)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,11 +256,9 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     Raises:
         FileReadError: It is none, or damaged, or lacks what is asked for in the block.
     """
+    held = read_arrays(path, pass_over=True)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            yield held
-    except (OSError, BadZipFile, EOFError) as error:
-        raise FileReadError(f"{path}: not an archive of arrays, or damaged: {error}") from error
+        yield held
     except (KeyError, ValueError, TypeError) as error:
         raise FileReadError(f"{path}: not as voxbench writes it: {error}") from error
 

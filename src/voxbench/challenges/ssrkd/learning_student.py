@@ -24,6 +24,7 @@ from voxbench.challenges.ssrkd.learning_teacher import dice_of_bones, enter_ct, 
 from voxbench.challenges.ssrkd.stages import XRAY_SCALE, StageConfig
 from voxbench.errors import EmptyShapeError
 from voxbench.io import atomic
+from voxbench.io.arrays import map_array
 from voxbench.models.agreement import cross_entropy, distillation, over_stacks
 from voxbench.models.two_view import build_two_view_student
 from voxbench.training.config import TrainingConfig
@@ -205,4 +206,4 @@ def _kept_shadows(guides: Guides, cache: Path, knee: Knee) -> np.ndarray:
         found = find_shadows(guides.segmenter, knee.radiographs)
         with atomic(held_in) as temporary, temporary.open("wb") as file:
             np.save(file, found)
-    return np.load(held_in, mmap_mode="r")
+    return map_array(held_in)

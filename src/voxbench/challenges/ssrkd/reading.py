@@ -18,6 +18,7 @@ from voxbench.challenges.ssrkd.processed import AXES, Frame, Processed
 from voxbench.errors import DimensionError, FileReadError, InputError
 from voxbench.geometry import Affine, LabelMap, Mesh, Volume
 from voxbench.io import read_mesh
+from voxbench.io.arrays import read_arrays
 from voxbench.io.read import read_raw
 from voxbench.types import AnyArray
 
@@ -58,7 +59,7 @@ def read_frame(case: Processed) -> Frame:
     Raises:
         FileReadError: ``spacing.npz`` is missing, damaged, or holds no factors.
     """
-    content = _archive(case.spacing)
+    content = read_arrays(case.spacing)
     half = content.get("mesh")
     if half is None or half.shape != (3,) or not (np.isfinite(half).all() and (half > 0).all()):
         raise FileReadError(f"{case.spacing}: no factors `mesh`: three lengths in mm, half the extent along z, y, x")
@@ -124,7 +125,7 @@ def read_samples(case: Processed) -> dict[str, AnyArray]:
     Raises:
         FileReadError: It is missing or damaged, or its points are pickled only.
     """
-    content = _archive(case.samples, unpickled=SAMPLES)
+    content = read_arrays(case.samples, lambda name: name.startswith(SAMPLES))
     missing = [name for name in SAMPLES if name not in content]
     if missing:
         raise FileReadError(
@@ -156,7 +157,7 @@ def read_meshes(case: Processed) -> dict[str, Mesh]:
 
 
 def _views(path: Path) -> Views:
-    content = _archive(path)
+    content = read_arrays(path)
     stack = content.get("projs", next(iter(content.values()), None))
     if stack is None or stack.ndim != 3:
         shape = "nothing" if stack is None else " x ".join(map(str, stack.shape))
@@ -172,7 +173,7 @@ def _volume(path: Path) -> AnyArray:
     path = _either(path, path.with_suffix("").with_name(path.stem + ".nii.gz"))
     if path.suffix != ".npz":
         return read_raw(path).single()
-    content = _archive(path)
+    content = read_arrays(path)
     array = content.get("arr_0", next(iter(content.values()), None))
     if array is None or array.ndim != 3:
         shape = "nothing" if array is None else " x ".join(map(str, array.shape))
@@ -185,25 +186,3 @@ def _either(first: Path, second: Path) -> Path:
     if first.is_file() or second.is_file():
         return first if first.is_file() else second
     raise FileReadError(f"{first}: not there, and {second.name} neither")
-
-
-def _archive(path: Path, unpickled: tuple[str, ...] = ()) -> dict[str, AnyArray]:
-    """The arrays of an .npz; of pickled ones nothing is read, and they are refused unless plain ones are asked for.
-
-    Args:
-        path: The file.
-        unpickled: Beginnings of the names that are wanted; all if empty.
-    """
-    from zipfile import BadZipFile
-    from zlib import error as ZlibError  # noqa: N812  (it is an error, and named so)
-
-    if not path.is_file():
-        raise FileReadError(f"{path}: cannot be read: no such file")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            names = [name for name in content.files if not unpickled or name.startswith(unpickled)]
-            return {name: content[name] for name in names}
-    except (OSError, ValueError, BadZipFile, ZlibError, EOFError, AttributeError, TypeError) as error:
-        pickled = "pickle" in str(error) and "allow_pickle" in str(error)
-        what = "pickled, which is not read, for that can run any program" if pickled else f"damaged: {error}"
-        raise FileReadError(f"{path}: {what}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voxbench.io.arrays import map_array
 from voxbench.types import AnyArray
 
 
@@ -24,16 +25,16 @@ class Mapped:
 
     def __post_init__(self) -> None:
         """Look up the shape."""
-        object.__setattr__(self, "shape", np.load(self.path, mmap_mode="r").shape)
+        object.__setattr__(self, "shape", map_array(self.path).shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: int | slice | tuple[slice, ...]) -> AnyArray:
         """A copy of a part; nothing else is read."""
-        return np.array(np.load(self.path, mmap_mode="r")[index])
+        return np.array(map_array(self.path)[index])
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> AnyArray:
         """All of it."""
-        whole = np.load(self.path)
+        whole = np.array(map_array(self.path))
         return whole if dtype is None else whole.astype(dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 
 from voxbench.errors import InputError
 from voxbench.geometry import LabelMap, Volume
+from voxbench.io.failures import named_failures
 from voxbench.models.segmentation import Stages, build
 from voxbench.tasks.segmentation.frame import Frame, along, places
 from voxbench.tasks.segmentation.plan import Plan
@@ -23,6 +24,7 @@ from voxbench.types import AnyArray, FloatImage
 
 CHUNK = 2**25
 """Bytes of probabilities at the image's own voxels that are worked on at once."""
+NO_CARD = "its card describes no network of this version"
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,12 @@ def network(plan: Plan, branches: str = "one") -> nn.Module:
     return build(1, plan.classes + plan.maps, stages, branches)
 
 
+def _plan(path: Path, card: Mapping[str, Any]) -> Plan:
+    """What a card says the network was made for."""
+    with named_failures(path, NO_CARD):
+        return Plan.model_validate(card["plan"])
+
+
 def load_segmenter(paths: Sequence[Path], mirror: bool = False) -> Segmenter:
     """The network of a training run, or those of several together.
 
@@ -167,7 +175,7 @@ def load_segmenter(paths: Sequence[Path], mirror: bool = False) -> Segmenter:
     for path, card in zip(paths, cards, strict=True):
         if card.get("task") != "segmentation":
             raise InputError(f"{path}: not a segmentation network\n  its task  {card.get('task')}")
-    plans = [Plan.model_validate(card["plan"]) for card in cards]
+    plans = [_plan(path, card) for path, card in zip(paths, cards, strict=True)]
     for path, plan in zip(paths[1:], plans[1:], strict=True):
         if plan != plans[0]:
             raise InputError(
@@ -178,7 +186,8 @@ def load_segmenter(paths: Sequence[Path], mirror: bool = False) -> Segmenter:
     models = []
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for path, card, plan in zip(paths, cards, plans, strict=True):
-        model = network(plan, card["branches"])
+        with named_failures(path, NO_CARD):
+            model = network(plan, card["branches"])
         load_weights(path, model)
         models.append(model.to(device).eval())
     return Segmenter(tuple(models), plans[0], mirror, card=cards[0])

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from voxbench.errors import InputError
+from voxbench.io.failures import named_failures
 from voxbench.models.superresolution import Name, Size, build, dimensions_of
 from voxbench.training.inference import sliding_window
 from voxbench.training.patches import Channels
@@ -79,7 +80,8 @@ def load_upscaler(path: Path) -> Upscaler:
     card = read_card(path)
     if card.get("task") != "superresolution":
         raise InputError(f"{path}: not a super-resolution network\n  its task  {card.get('task')}")
-    method, size = cast("Name", card["method"]), cast("Size", card["size"])
-    model = build(method, int(card["channels"]), size, base=bool(card.get("base")))
+    with named_failures(path, "its card describes no network of this version"):
+        method, size, channels = cast("Name", card["method"]), cast("Size", card["size"]), int(card["channels"])
+        model = build(method, channels, size, base=bool(card.get("base")))
     load_weights(path, model)
-    return Upscaler(model, method, int(card["channels"]), card)
+    return Upscaler(model, method, channels, card)

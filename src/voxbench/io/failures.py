@@ -1,0 +1,43 @@
+"""What parsers of files raise, told as one of our errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from voxbench.errors import FileReadError, VoxbenchError
+from voxbench.io.atomic import AnyPath
+
+
+@contextmanager
+def named_failures(path: AnyPath, what: str) -> Iterator[None]:
+    """Whatever a parser raises on a file that is not as it should be, as a FileReadError that names the file.
+
+    Libraries raise anything on damaged bytes, from KeyError to an error of the data base they keep their frames in, so
+    everything is taken but our own errors. Their remarks on sloppy values are kept quiet.
+
+    Args:
+        path: The file.
+        what: What is wrong with it if its parser fails, e.g. ``DICOM that cannot be read``.
+
+    Raises:
+        FileReadError: The block raised something that was not ours.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except VoxbenchError:
+        raise
+    except MemoryError as error:
+        raise FileReadError(f"{path}: {what}: it takes more memory than there is") from error
+    except RecursionError as error:
+        raise FileReadError(f"{path}: {what}: nested too deeply") from error
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        raise FileReadError(f"{path}: {what}: {reason[:LONGEST]}") from error
+
+
+LONGEST = 300
+"""Characters of another library's message that are repeated."""
