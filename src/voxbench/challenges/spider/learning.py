@@ -69,14 +69,7 @@ def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prep
         InputError: The subsets are not told, or there are fewer than five patients for folds.
         UsageError: The plan is not one for classes and offsets of a spine.
     """
-    dataset = read_dataset(data)
-    bare = [series.name for series in dataset.series if series.mask is None]
-    if bare:
-        more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
-        raise FileReadError(f"{data}: no label map in masks/ for {', '.join(bare[:10])}{more}")
-    split = official_split(dataset) if config.fold is None else patient_folds(dataset.series)[config.fold]
-    if not split.train:
-        raise FileReadError(f"{data}: no series to learn from")
+    dataset, split = find(data, config.fold)
     if plan is None:
         grids = [read_grid(series.image) for series in dataset.named(split.train)]
         made = make_plan(of_grids(grids, Normalisation(modality="mr"), CLASSES), preset=config.preset)
@@ -87,6 +80,28 @@ def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prep
             "disc, canal) and 3 (offsets)"
         )
     return Prepared(dataset, split, plan)
+
+
+def find(data: Path, fold: int | None) -> tuple[Dataset, Split]:
+    """The series, all with label maps, parted by patient.
+
+    Args:
+        data: See `settle`.
+        fold: Of five by patient; None: the official subsets.
+
+    Raises:
+        FileReadError: There are no series, or one has no label map.
+        InputError: The subsets are not told, or there are fewer than five patients for folds.
+    """
+    dataset = read_dataset(data)
+    bare = [series.name for series in dataset.series if series.mask is None]
+    if bare:
+        more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
+        raise FileReadError(f"{data}: no label map in masks/ for {', '.join(bare[:10])}{more}")
+    split = official_split(dataset) if fold is None else patient_folds(dataset.series)[fold]
+    if not split.train:
+        raise FileReadError(f"{data}: no series to learn from")
+    return dataset, split
 
 
 def lesson(
@@ -101,8 +116,8 @@ def lesson(
     Raises:
         InputError: A series cannot be used (named).
     """
-    samples = _samples(given, given.split.train, cache, tell)
-    held_out = _samples(given, given.split.validation, cache, tell)
+    samples = samples_of((given.dataset, given.split.train, given.plan), cache, tell)
+    held_out = samples_of((given.dataset, given.split.validation, given.plan), cache, tell)
     drawing = Drawing(
         training.foreground,
         Augmentation() if training.augment else Augmentation(turn=0, mirror=0, noise=0, blur=0, gamma=0, contrast=0),
@@ -138,13 +153,26 @@ def reading() -> Reading:
     return Reading("spider 1", classes_of, points=lambda ids, spacing: centres_of(ids, spacing))
 
 
-def _samples(given: Prepared, names: Sequence[str], cache: Path, tell: Callable[[str], None]) -> tuple[Sample, ...]:
+def samples_of(
+    which: tuple[Dataset, Sequence[str], Plan], cache: Path, tell: Callable[[str], None]
+) -> tuple[Sample, ...]:
+    """Series on the working grid, telling of the kinds that are drawn (`told_of`).
+
+    Args:
+        which: The data set, the names of some of its series, and the plan that decides the grid.
+        cache: Folder they are kept in.
+        tell: Told of every series that was not there yet.
+
+    Raises:
+        InputError: A series cannot be used (named).
+    """
+    dataset, names, plan = which
     made = []
-    for number, series in enumerate(given.dataset.named(names), 1):
+    for number, series in enumerate(dataset.named(names), 1):
         assert series.mask is not None
         content = f"{sha256(series.image)} {sha256(series.mask)}"
         load = _Load(series)
-        made.append(prepared(series.name, load, given.plan, (cache, content), reading()))
+        made.append(prepared(series.name, load, plan, (cache, content), reading()))
         if load.called:
             tell(f"{series.name} on the working grid, {number} of {len(names)}")
     return told_of(made)
