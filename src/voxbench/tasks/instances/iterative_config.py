@@ -82,6 +82,8 @@ PRESETS: dict[IisPreset, IisConfig] = {
         elastic_voxels=1.5,
         elastic_width=6.0,
         mirror=0.5,
+        new_mm3=1000.0,
+        fragment_mm3=200.0,
     ),
 }
 """By name; the published ones, and those for two processor cores."""
