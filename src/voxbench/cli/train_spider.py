@@ -14,8 +14,9 @@ from voxbench.config import Config
 from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from voxbench.challenges.spider.iterative import IisPrepared
     from voxbench.challenges.spider.learning import Prepared
+    from voxbench.tasks.instances import IisConfig
+    from voxbench.tasks.segmentation import Plan
     from voxbench.training.loop import Lesson
 
     Make = Callable[[Callable[[str], None]], Lesson]
@@ -110,7 +111,7 @@ def _train(run: SpiderRun, training: TrainingConfig) -> None:
     train_lesson(run.out, training, prepared, json=run.json)
 
 
-def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared, Make]:
+def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[Plan], Make]:
     from voxbench.challenges.spider.learning import SpiderLearning, lesson, settle
     from voxbench.tasks.segmentation import read_plan
 
@@ -119,7 +120,7 @@ def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared, Make]:
     return given, lambda tell: lesson(given, learning, training, _cache(run), tell)
 
 
-def _iis(run: SpiderRun, training: TrainingConfig) -> tuple[IisPrepared, Make]:
+def _iis(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[IisConfig], Make]:
     from voxbench.challenges.spider.iterative import IisLearning, lesson_of_iis, settle_iis
     from voxbench.tasks.instances.iterative_config import read_iis
 
@@ -149,7 +150,7 @@ def _cache(run: SpiderRun) -> Path:
     return run.cache or run.out / "cache"
 
 
-def _write_down(run: SpiderRun, given: Prepared | IisPrepared) -> None:
+def _write_down(run: SpiderRun, given: Prepared[Plan] | Prepared[IisConfig]) -> None:
     """The plan and the split, before anything is learned."""
     from voxbench.challenges.spider.splits import write_splits
     from voxbench.io import atomic

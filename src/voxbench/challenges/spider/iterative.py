@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from voxbench.challenges.spider.dataset import Dataset
-from voxbench.challenges.spider.learning import find, rendered_patch, samples_of, told_of
-from voxbench.challenges.spider.splits import Split
-from voxbench.config import Config
+from voxbench.challenges.spider.learning import AnyLearning, Prepared, find, rendered_patch, samples_of, told_of
 from voxbench.errors import FileReadError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.geometry.spine_labels import CANAL_CLASS, DISC_CLASS, VERTEBRA_CLASS
@@ -30,31 +26,14 @@ from voxbench.training.loop import Lesson
 from voxbench.types import AnyArray
 
 
-class IisLearning(Config):
+class IisLearning(AnyLearning):
     """What is learned from which series."""
 
     method: Literal["iis"] = Field(default="iis", description="iis: iterative instance segmentation.")
     preset: IisPreset = Field(default="laptop", description="laptop: two processor cores; paper: as published.")
-    fold: int | None = Field(default=None, ge=0, le=4, description="Of five by patient; None: the official subsets.")
-    made: float = Field(default=0.0, ge=0, le=1, description="Share of patches whose image is made from labels.")
 
 
-@dataclass(frozen=True)
-class IisPrepared:
-    """What is settled before anything is learned.
-
-    Attributes:
-        dataset: All series.
-        split: Which are learned from, which validated on.
-        plan: What is trained.
-    """
-
-    dataset: Dataset
-    split: Split
-    plan: IisConfig
-
-
-def settle_iis(data: Path, config: IisLearning, plan: IisConfig | None = None) -> IisPrepared:
+def settle_iis(data: Path, config: IisLearning, plan: IisConfig | None = None) -> Prepared[IisConfig]:
     """Find the series and part them by patient.
 
     Args:
@@ -67,11 +46,11 @@ def settle_iis(data: Path, config: IisLearning, plan: IisConfig | None = None) -
         InputError: The subsets are not told, or there are fewer than five patients for folds.
     """
     dataset, split = find(data, config.fold)
-    return IisPrepared(dataset, split, PRESETS[config.preset] if plan is None else plan)
+    return Prepared(dataset, split, PRESETS[config.preset] if plan is None else plan)
 
 
 def lesson_of_iis(
-    given: IisPrepared,
+    given: Prepared[IisConfig],
     config: IisLearning,
     training: TrainingConfig,
     cache: Path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -28,21 +28,27 @@ from voxbench.training.loop import Lesson
 from voxbench.types import AnyArray
 
 CLASSES = 4
+P = TypeVar("P")
 UNIT_MM = 10.0
 """Offsets are learned in units of this, so that they are of the size of what else is learned."""
 
 
-class SpiderLearning(Config):
-    """What is learned from which series."""
+class AnyLearning(Config):
+    """From which series is learned, whatever the method."""
 
-    method: Literal["centres"] = Field(default="centres", description="centres: one pass, classes and offsets.")
-    preset: Preset = Field(default="laptop", description="laptop: two processor cores; standard: a GPU.")
     fold: int | None = Field(default=None, ge=0, le=4, description="Of five by patient; None: the official subsets.")
     made: float = Field(default=0.0, ge=0, le=1, description="Share of patches whose image is made from labels.")
 
 
+class SpiderLearning(AnyLearning):
+    """What is learned from which series."""
+
+    method: Literal["centres"] = Field(default="centres", description="centres: one pass, classes and offsets.")
+    preset: Preset = Field(default="laptop", description="laptop: two processor cores; standard: a GPU.")
+
+
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[P]):
     """What is settled before anything is learned.
 
     Attributes:
@@ -53,10 +59,10 @@ class Prepared:
 
     dataset: Dataset
     split: Split
-    plan: Plan
+    plan: P
 
 
-def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prepared:
+def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prepared[Plan]:
     """Find the series, part them by patient and plan.
 
     Args:
@@ -105,7 +111,7 @@ def find(data: Path, fold: int | None) -> tuple[Dataset, Split]:
 
 
 def lesson(
-    given: Prepared,
+    given: Prepared[Plan],
     config: SpiderLearning,
     training: TrainingConfig,
     cache: Path,

@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from voxbench.config import Config
-from voxbench.errors import InputError
+from voxbench.config import Config, read_settings
 
 Three = tuple[int, int, int]
 IisPreset = Literal["paper", "laptop"]
@@ -107,14 +106,4 @@ def read_iis(path: Path) -> IisConfig:
     Raises:
         InputError: It cannot be read, is not TOML, or holds what makes no settings (named).
     """
-    import tomllib
-
-    from pydantic import ValidationError
-
-    try:
-        return IisConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not settings of iis: {error}") from error
-    except ValidationError as error:
-        told = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: not settings of iis\n{told}") from error
+    return read_settings(path, IisConfig, "settings of iis")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from voxbench.config import Config
+from voxbench.config import Config, read_settings
 from voxbench.errors import InputError
 from voxbench.tasks.segmentation.cost import Cost, Layout, cost_of
 from voxbench.tasks.segmentation.fingerprint import Fingerprint
@@ -206,14 +206,4 @@ def read_plan(path: Path) -> Plan:
     Raises:
         InputError: It cannot be read, is not TOML, or holds what makes no plan (named).
     """
-    import tomllib
-
-    from pydantic import ValidationError
-
-    try:
-        return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not a plan: {error}") from error
-    except ValidationError as error:
-        told = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: not a plan\n{told}") from error
+    return read_settings(path, Plan, "a plan")
