@@ -302,7 +302,7 @@ lumir25: missing config        | LUMIR --predictions nothing --config none.json 
 lumir25: bad JSON              | LUMIR --predictions nothing --config broken.json | 1 | broken.json: not JSON: ~ line 2
 lumir25: key missing           | LUMIR --predictions nothing --config no_shape.json | 1 | 'expected_shape' is missing ~ found: name
 lumir25: unknown metric        | LUMIR --predictions nothing --config metric.json | 1 | metric.json: ~ dise ~ dice
-lumir25: missing prediction    | LUMIR --predictions nothing --config config.json | 1 | 1 of 1 displacement fields are missing ~ disp_3455_3454 ~ --allow-missing
+lumir25: missing prediction    | LUMIR --predictions nothing --config config.json | 1 | 1 of 1 predictions are missing ~ disp_3455_3454 ~ --allow-missing
 lumir25: misshapen prediction  | LUMIR --predictions fields_shape --config config.json | 1 | 1 of 1 cases failed ~ 3455_0000<--3454_0000: fields_shape/disp_3455_3454.nii.gz: ~ expected  12 x 11 x 10 x 3 ~ found     5 x 5 x 5 x 3
 lumir25: NaN in a prediction   | LUMIR --predictions fields_nan --config config.json | 1 | 3455_0000<--3454_0000: ~ fields_nan/disp_3455_3454.nii.gz ~ NaN
 lumir25: --jobs 0              | LUMIR --predictions fields_double --config config.json --jobs 0 | 2 | --jobs must be at least 1; got 0

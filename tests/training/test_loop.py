@@ -19,6 +19,7 @@ from voxbench.models import superresolution, unet
 from voxbench.training import weights
 from voxbench.training.config import TrainingConfig
 from voxbench.training.loop import CHECKPOINT, Lesson, estimate, train
+from voxbench.training.optimise import laid_out
 from voxbench.training.patches import Case, Patches
 from voxbench.training.update import shares
 
@@ -72,8 +73,9 @@ class StoppedError(Exception):
     """Stands for whatever ends a run."""
 
 
-def test_a_run_that_was_interrupted_ends_with_the_same_bytes(tmp_path):
-    train(lesson(), config(), tmp_path / "whole")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_that_was_interrupted_ends_with_the_same_bytes(tmp_path, precision):
+    train(lesson(), config(precision=precision), tmp_path / "whole")
 
     class Stops:
         """Fails at a step that lies between two checkpoints."""
@@ -88,9 +90,13 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(tmp_path):
 
     stopped = lesson()
     with pytest.raises(StoppedError):
-        train(Lesson(stopped.build, Stops(stopped.source), card=stopped.card), config(), tmp_path / "parts")
+        train(
+            Lesson(stopped.build, Stops(stopped.source), card=stopped.card),
+            config(precision=precision),
+            tmp_path / "parts",
+        )
     told = []
-    train(lesson(), config(), tmp_path / "parts", told.append)
+    train(lesson(), config(precision=precision), tmp_path / "parts", told.append)
     assert told[0] == "going on after 20 of 40 updates"
     for name in (weights.FILE, CHECKPOINT, "metrics.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -254,3 +260,12 @@ def test_tensorboard_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard.writer", None)
     with pytest.raises(MissingToolError, match=r"pip install 'voxbench\[tensorboard\]'"):
         train(lesson(), config(tensorboard=True), tmp_path)
+
+
+@pytest.mark.parametrize(("precision", "last"), [("fp32", False), ("bf16", True)])
+def test_channels_lie_last_where_3d_convolutions_learn_in_bf16(precision, last):
+    model = torch.nn.Sequential(torch.nn.Conv3d(4, 6, 3), torch.nn.Conv2d(3, 3, 3))
+    before = [parameter.clone() for parameter in model.parameters()]
+    laid_out(model, config(precision=precision))
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last_3d) is last
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))

@@ -53,7 +53,7 @@ def lumir25(
     configs = tuple(read_config(path) for path in config)
     cases = jobs_of(predictions, references, configs, settings)
     with scoring(out, "lumir25", FILES, manner) as run:
-        evaluation = Evaluation(configs, settings, run.outcomes(cases, line))
+        evaluation = Evaluation(settings, run.outcomes(cases, line), configs)
         evaluation.write(run.folder)
     metrics = evaluation.metrics()
     Console(stderr=True, highlight=False).print(_table(metrics["aggregates"], evaluation.counted))

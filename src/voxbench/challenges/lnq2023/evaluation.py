@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.evaluated import ALL_OF_THEM, Evaluated, require_predictions
 from voxbench.challenges.lnq2023.cases import (
     PREDICTIONS,
     REFERENCE,
@@ -35,10 +35,10 @@ from voxbench.challenges.lnq2023.scoring import (
 )
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
+from voxbench.errors import InputError
 from voxbench.geometry import LabelMap
 from voxbench.io import write_json
-from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
+from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.metrics.scores import Metric
 
 FILES = ("metrics.json", "scores.json")
@@ -60,13 +60,9 @@ def jobs(predictions: Path, references: Path, settings: Lnq2023Evaluation) -> tu
     cases = find_cases(references)
     files = {case: prediction_file(predictions, case) for case in cases}
     missing = [case for case, path in files.items() if not path.is_file()]
-    if missing and not settings.allow_missing:
-        raise FileReadError(
-            f"{predictions}: {len(missing)} of {len(cases)} predictions are missing; nothing is evaluated\n  "
-            + "\n  ".join(f"{case}{PREDICTIONS[0]}" for case in missing)
-            + f"\n  provide all of them (also as {', '.join(PREDICTIONS[1:])}), or give --allow-missing to score them"
-            " by the worst values"
-        )
+    if not settings.allow_missing:
+        hint = f"{ALL_OF_THEM} (also as {', '.join(PREDICTIONS[1:])})"
+        require_predictions(predictions, [f"{case}{PREDICTIONS[0]}" for case in missing], len(cases), hint)
     return tuple(
         Job(
             case,
@@ -128,25 +124,14 @@ def _other_values(mask: LabelMap) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All cases.
-
-    Attributes:
-        settings: How they were scored.
-        outcomes: What came of each; all have a record.
-    """
+class Evaluation(Evaluated):
+    """All cases; attributes as in `Evaluated`."""
 
     settings: Lnq2023Evaluation
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def counted(self) -> str:
-        """How many of the cases had a prediction that could be used."""
-        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
 
     def metrics(self) -> dict[str, Any]:
         """Content of metrics.json; as in the official one, one NaN makes the mean NaN."""
-        cases = {record["case"]: record["official"] for record in self._records()}
+        cases = {record["case"]: record["official"] for record in self.records}
         ids = {case: official_id(case) for case in cases}
         if len(set(ids.values())) < len(ids):
             ids = {case: case for case in cases}
@@ -157,22 +142,15 @@ class Evaluation:
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Of every number the mean and the median over the cases where it is defined, and how many those are."""
-        tables = [record["official"] | record["honest"] for record in self._records()]
+        tables = [record["official"] | record["honest"] for record in self.records]
         return {name: _summary([table[name] for table in tables]) for name in (DICE, ASSD, *HIGHER, *LOWER)}
 
     def scores(self) -> dict[str, Any]:
         """Content of scores.json."""
         return {
-            "challenge": "lnq2023",
-            "voxbench": version("voxbench"),
-            "numpy": np.__version__,
-            "settings": self.settings,
-            "scored": self.counted,
+            **self.head("lnq2023"),
             "summary": self.summary(),
-            "cases": {
-                outcome.key: dict(record) | {"inputs": dict(outcome.inputs)}
-                for outcome, record in zip(self.outcomes, self._records(), strict=True)
-            },
+            "cases": self.cases(),
             "table": self._table(),
         }
 
@@ -189,12 +167,7 @@ class Evaluation:
         """What runs are ranked by: the official numbers, then ours."""
         metrics = [Metric(DICE, "higher"), Metric(ASSD, "lower", "mm")]
         metrics += [Metric(name, "higher") for name in HIGHER] + [Metric(name, "lower", "mm") for name in LOWER]
-        return score_table(
-            metrics, {record["case"]: record["official"] | record["honest"] for record in self._records()}
-        )
-
-    def _records(self) -> list[Record]:
-        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
+        return score_table(metrics, {record["case"]: record["official"] | record["honest"] for record in self.records})
 
 
 def evaluate(

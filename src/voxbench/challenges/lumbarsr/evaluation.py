@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voxbench.challenges.evaluated import require_predictions, require_references
 from voxbench.challenges.lumbarsr.bones import bones_of_case
 from voxbench.challenges.lumbarsr.cases import MODES, Case, cases_of
 from voxbench.challenges.lumbarsr.results import Evaluation, LumbarsrEvaluation
@@ -23,7 +24,7 @@ from voxbench.challenges.lumbarsr.scoring import (
     official_scores,
     worst_scores,
 )
-from voxbench.errors import FileReadError, GridMismatchError, InputError, NotFiniteError
+from voxbench.errors import GridMismatchError, InputError, NotFiniteError
 from voxbench.io import read_volume
 from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.metrics.bone_contrast import BoneContrast
@@ -41,9 +42,12 @@ def jobs(predictions: Path, references: Path, settings: LumbarsrEvaluation) -> t
         FileReadError: A reference, or (if that is not allowed) a prediction, is missing; all of them are named.
     """
     cases = cases_of(settings.samples, settings.sequences)
-    _require(references, [case.reference(references) for case in cases], "references")
+    missing, count = _missing(references, [case.reference(references) for case in cases])
+    layout = "--references is the folder that holds RegisteredData and BoneMask"
+    require_references(references, missing, count, layout)
     if not settings.allow_missing:
-        _require(predictions, [case.prediction(predictions, settings.method) for case in cases], "predictions")
+        paths = [case.prediction(predictions, settings.method) for case in cases]
+        require_predictions(predictions, *_missing(predictions, paths))
     made = []
     for case in cases:
         inputs = {"reference": case.reference(references), "prediction": case.prediction(predictions, settings.method)}
@@ -129,20 +133,10 @@ def evaluate(
     return Evaluation(settings, outcomes)
 
 
-def _require(root: Path, paths: Sequence[Path], what: str) -> None:
-    """Refuse a folder that lacks files; all of them are named."""
+def _missing(root: Path, paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """Files that are not there, as they are called in the folder, and how many there should be."""
     wanted = list(dict.fromkeys(paths))
-    missing = [path for path in wanted if not path.is_file()]
-    if missing:
-        raise FileReadError(
-            f"{root}: {len(missing)} of {len(wanted)} {what} are missing; nothing is evaluated\n  "
-            + "\n  ".join(str(path.relative_to(root)) for path in missing)
-            + (
-                "\n  provide all of them, or give --allow-missing to score them by the worst values"
-                if what == "predictions"
-                else "\n  --references is the folder that holds RegisteredData and BoneMask"
-            )
-        )
+    return [path.relative_to(root) for path in wanted if not path.is_file()], len(wanted)
 
 
 def _score(record: Record, images: tuple[np.ndarray, np.ndarray], bone: np.ndarray | None, fast: bool) -> Record:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.evaluated import Evaluated
 from voxbench.challenges.lumbarsr.bones import QUANTITIES, RANKED, bone_rows, bone_summary, ranked_errors
 from voxbench.challenges.lumbarsr.cases import MODES, OFFICIAL_SAMPLES, OFFICIAL_SEQUENCES, WINDOWS
 from voxbench.challenges.lumbarsr.scoring import FURTHER, OFFICIAL, summary
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
 from voxbench.io import write_json, write_table
-from voxbench.jobs import Outcome, Record
+from voxbench.jobs import Record
 from voxbench.metrics.scores import Metric
 
 FILES = (
@@ -51,21 +50,10 @@ class LumbarsrEvaluation(Config):
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All cases of a method.
-
-    Attributes:
-        settings: What was scored, and how.
-        outcomes: What came of each case; all have a record.
-    """
+class Evaluation(Evaluated):
+    """All cases of a method; attributes as in `Evaluated`."""
 
     settings: LumbarsrEvaluation
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def counted(self) -> str:
-        """How many of the cases had a prediction that could be used."""
-        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
 
     def rows(self, quantities: Sequence[str]) -> list[Row]:
         """A row per case, mask and window."""
@@ -73,7 +61,7 @@ class Evaluation:
             self._head(record)
             | {"mode": mode, "window": window}
             | {q: record["scores"][mode][window][q] for q in quantities}
-            for record in self._records()
+            for record in self.records
             for mode in MODES
             for window in WINDOWS
         ]
@@ -94,7 +82,7 @@ class Evaluation:
     def results(self) -> dict[str, Any]:
         """Content of evaluation_results.json."""
         samples: dict[str, Any] = {}
-        for record in self._records():
+        for record in self.records:
             windows = {
                 mode: {w: {q: values[q] for q in OFFICIAL} for w, values in record["scores"][mode].items()}
                 for mode in MODES
@@ -108,21 +96,17 @@ class Evaluation:
             outcome.key: dict(record["about"])
             | {"inputs": dict(outcome.inputs)}
             | ({"worst_values_because": record["missing"]} if "missing" in record else {})
-            for outcome, record in zip(self.outcomes, self._records(), strict=True)
+            for outcome, record in zip(self.outcomes, self.records, strict=True)
         }
         return {
-            "challenge": "lumbarsr",
-            "voxbench": version("voxbench"),
-            "numpy": np.__version__,
-            "settings": self.settings,
-            "scored": self.counted,
+            **self.head("lumbarsr"),
             "cases": cases,
             "table": self._table(),
         } | ({"bone_morphometry": self.bones()} if self.settings.morphometry else {})
 
     def bones(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Differences of the bone morphometry and their signed-rank test, by sequence and quantity."""
-        records = self._records()
+        records = self.records
         return bone_summary([record["sequence"] for record in records], [record["bones"] for record in records])
 
     def write(self, folder: Path) -> None:
@@ -133,12 +117,12 @@ class Evaluation:
         """
         write_table(folder / "detailed_metrics.csv", self.rows(OFFICIAL))
         write_table(folder / "summary_metrics.csv", self.summary())
-        contrasts = [self._head(record) | dict(record["contrast"]) for record in self._records()]
+        contrasts = [self._head(record) | dict(record["contrast"]) for record in self.records]
         write_table(folder / "lbc_metrics.csv", contrasts)
         write_json(folder / "evaluation_results.json", self.results())
         write_table(folder / "similarity_metrics.csv", self.rows(FURTHER))
         if self.settings.morphometry:
-            records = self._records()
+            records = self.records
             rows = bone_rows([self._head(record) for record in records], [record["bones"] for record in records])
             write_table(folder / "bone_morphometry.csv", rows)
         write_json(folder / "scores.json", self.scores())
@@ -146,7 +130,7 @@ class Evaluation:
     def _table(self) -> dict[str, Any]:
         """What runs are ranked by: by mask and window, the ratio of local bone contrast, errors of bone morphometry."""
         values: dict[str, dict[str, float]] = {}
-        for outcome, record in zip(self.outcomes, self._records(), strict=True):
+        for outcome, record in zip(self.outcomes, self.records, strict=True):
             values[outcome.key] = {
                 f"{q} {mode} {window}": record["scores"][mode][window][q]
                 for q in (*OFFICIAL, *FURTHER)
@@ -160,9 +144,6 @@ class Evaluation:
 
     def _head(self, record: Record) -> Row:
         return {"method": self.settings.method, "sample": record["sample"], "sequence": record["sequence"]}
-
-    def _records(self) -> list[Record]:
-        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
 
 
 def _metric(name: str) -> Metric:

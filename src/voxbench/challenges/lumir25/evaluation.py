@@ -10,23 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.evaluated import ALL_OF_THEM, Evaluated, require_predictions
 from voxbench.challenges.lumir25.cases import EvaluationConfig, Metric, Pair, Part, with_parts
 from voxbench.challenges.lumir25.fields import read_field
 from voxbench.challenges.lumir25.measures import Measured, measure, worst
 from voxbench.challenges.lumir25.scoring import Result, aggregate
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
+from voxbench.errors import InputError
 from voxbench.io import sha256, write_json
 from voxbench.io.tables import plain
-from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
+from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.metrics import scores
 
 EVAL_VERSION = "3.0"
@@ -127,27 +126,20 @@ def line(record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Evaluated):
     """All pairs of all configurations.
 
     A pair that several configurations name is scored by each; as in the official script the later one's result replaces
     the earlier one's, all metrics of it.
 
     Attributes:
-        configs: What was measured, in order.
         settings: How.
         outcomes: What came of each job; all have a record.
+        configs: What was measured, in order.
     """
 
-    configs: tuple[EvaluationConfig, ...]
     settings: Lumir25Evaluation
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def counted(self) -> str:
-        """How many of the cases had a field that could be used."""
-        records = [outcome.record for outcome in self.outcomes if outcome.record is not None]
-        return f"{sum('missing' not in record for record in records)} of {len(records)} scored"
+    configs: tuple[EvaluationConfig, ...]
 
     def metrics(self) -> dict[str, Any]:
         """Content of metrics.json, in the official layout."""
@@ -173,15 +165,11 @@ class Evaluation:
                 if "missing" in record:
                     said["worst_values_because"] = record["missing"]
         return {
-            "challenge": "lumir25",
-            "voxbench": version("voxbench"),
-            "numpy": np.__version__,
-            "settings": self.settings,
+            **self.head("lumir25"),
             "configs": [
                 {"file": config.path.name, "sha256": sha256(config.path), "part": part, "cases": len(config.pairs)}
                 for config, part in zip(self.configs, parts, strict=True)
             ],
-            "scored": self.counted,
             "cases": cases,
             "table": self._table(),
         }
@@ -233,7 +221,7 @@ def evaluate(
     """
     outcomes = run(jobs(*folders, configs, settings), manner, told)
     require_all(outcomes)
-    return Evaluation(tuple(configs), settings, outcomes)
+    return Evaluation(settings, outcomes, tuple(configs))
 
 
 def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
@@ -244,13 +232,7 @@ def require_fields(folder: Path, pairs: Sequence[Pair]) -> None:
     """
     names = list(dict.fromkeys(pair.field_name for pair in pairs))
     missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise FileReadError(
-            f"{folder}: {len(missing)} of {len(names)} displacement fields are missing; nothing is evaluated\n  "
-            + "\n  ".join(missing)
-            + "\n  provide all of them (voxbench predict lumir25), "
-            "or give --allow-missing to score them by the worst values"
-        )
+    require_predictions(folder, missing, len(names), f"{ALL_OF_THEM} (voxbench predict lumir25)")
 
 
 def _references(pair: Pair, config: EvaluationConfig, root: Path) -> dict[str, Path]:

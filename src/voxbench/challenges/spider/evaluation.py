@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.evaluated import Evaluated, require_predictions
 from voxbench.challenges.spider.cases import find_cases, mask_file, read_prediction, read_reference
 from voxbench.challenges.spider.scoring import ASD, HONEST, OFFICIAL, WORST, is_distance, score_labels
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
+from voxbench.errors import InputError
 from voxbench.io import write_json
-from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
+from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.metrics.scores import Metric
 
 FILES = ("metrics.json", "scores.json")
@@ -47,12 +47,8 @@ def jobs(predictions: Path, references: Path, settings: SpiderEvaluation) -> tup
     """
     cases = find_cases(references)
     missing = [case for case in cases if not mask_file(predictions, case).is_file()]
-    if missing and not settings.allow_missing:
-        raise FileReadError(
-            f"{predictions}: {len(missing)} of {len(cases)} predictions are missing; nothing is evaluated\n  "
-            + "\n  ".join(mask_file(predictions, case).name for case in missing)
-            + "\n  provide all of them, or give --allow-missing to score them by the worst values"
-        )
+    if not settings.allow_missing:
+        require_predictions(predictions, [mask_file(predictions, case).name for case in missing], len(cases))
     return tuple(
         Job(
             case,
@@ -104,51 +100,33 @@ def line(record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All cases.
-
-    Attributes:
-        settings: How they were scored.
-        outcomes: What came of each; all have a record.
-    """
+class Evaluation(Evaluated):
+    """All cases; attributes as in `Evaluated`."""
 
     settings: SpiderEvaluation
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def counted(self) -> str:
-        """How many of the cases had a prediction that could be used."""
-        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Content of metrics.json: mean and standard deviation over the series where a number is defined."""
-        return {name: _spread([record["official"][name] for record in self._records()]) for name in OFFICIAL}
+        return {name: _spread([record["official"][name] for record in self.records]) for name in OFFICIAL}
 
     def summary(self) -> dict[str, dict[str, float]]:
         """The same of our own numbers."""
-        tables = [record["asd"] | record["honest"] for record in self._records()]
+        tables = [record["asd"] | record["honest"] for record in self.records]
         return {name: _spread([table[name] for table in tables]) for name in (*ASD, *HONEST)}
 
     def undefined(self) -> dict[str, int]:
         """How many series every official mean leaves out."""
-        counts = {name: sum(np.isnan(record["official"][name]) for record in self._records()) for name in OFFICIAL}
+        counts = {name: sum(np.isnan(record["official"][name]) for record in self.records) for name in OFFICIAL}
         return {name: int(count) for name, count in counts.items()}
 
     def scores(self) -> dict[str, Any]:
         """Content of scores.json."""
         return {
-            "challenge": "spider",
-            "voxbench": version("voxbench"),
-            "numpy": np.__version__,
-            "settings": self.settings,
-            "scored": self.counted,
+            **self.head("spider"),
             "official": self.metrics(),
             "left_out": self.undefined(),
             "summary": self.summary(),
-            "cases": {
-                outcome.key: dict(record) | {"inputs": dict(outcome.inputs)}
-                for outcome, record in zip(self.outcomes, self._records(), strict=True)
-            },
+            "cases": self.cases(),
             "table": self._table(),
         }
 
@@ -163,11 +141,8 @@ class Evaluation:
 
     def _table(self) -> dict[str, Any]:
         """What runs are ranked by: the official numbers, then ours."""
-        cases = {r["case"]: r["official"] | r["asd"] | r["honest"] for r in self._records()}
+        cases = {r["case"]: r["official"] | r["asd"] | r["honest"] for r in self.records}
         return score_table([_metric(name) for name in (*OFFICIAL, *ASD, *HONEST)], cases)
-
-    def _records(self) -> list[Record]:
-        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
 
 
 def evaluate(

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from voxbench.challenges.evaluated import Evaluated, require_predictions, require_references
 from voxbench.challenges.ssrkd.cases import BONES, find_cases, mesh_file, missing_files, read_bone
 from voxbench.challenges.ssrkd.scoring import OFFICIAL_POINTS, PUBLISHED, SURFACE, score_bone, worst_bone
 from voxbench.challenges.tables import score_table
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
+from voxbench.errors import InputError
 from voxbench.io import write_json, write_table
-from voxbench.jobs import Job, Manner, Outcome, Record, Told, require_all, run
+from voxbench.jobs import Job, Manner, Record, Told, require_all, run
 from voxbench.metrics.scores import Metric
 
 FILES = ("results.csv", "bones.csv", "scores.json")
@@ -48,9 +48,11 @@ def jobs(predictions: Path, references: Path, settings: SsrkdEvaluation) -> tupl
             them are named.
     """
     cases = find_cases(references)
-    _require(references, cases, "references")
+    count = len(cases) * len(BONES)
+    layout = f"every case has sub_0.obj to sub_3.obj ({', '.join(BONES)})"
+    require_references(references, missing_files(references, cases), count, layout)
     if not settings.allow_missing:
-        _require(predictions, cases, "predictions")
+        require_predictions(predictions, missing_files(predictions, cases), count)
     return tuple(
         Job(
             case,
@@ -99,26 +101,15 @@ def line(record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """All cases.
-
-    Attributes:
-        settings: How they were scored.
-        outcomes: What came of each; all have a record.
-    """
+class Evaluation(Evaluated):
+    """All cases; attributes as in `Evaluated`."""
 
     settings: SsrkdEvaluation
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def counted(self) -> str:
-        """How many of the cases had four predictions that could be used."""
-        return f"{sum('missing' not in record for record in self._records())} of {len(self.outcomes)} scored"
 
     def results(self) -> list[dict[str, Any]]:
         """Rows of results.csv: ASSD of the four bones, float32 as in the official script; the last row is the mean."""
-        table = np.array([[r["bones"][bone]["assd"] for bone in BONES] for r in self._records()], dtype=np.float32)
-        names = [record["case"] for record in self._records()]
+        table = np.array([[r["bones"][bone]["assd"] for bone in BONES] for r in self.records], dtype=np.float32)
+        names = [record["case"] for record in self.records]
         rows = zip([*names, "mean"], [*table, table.mean(axis=0)], strict=True)
         return [{"obj_id": name} | {str(b + 1): str(v) for b, v in enumerate(values)} for name, values in rows]
 
@@ -128,7 +119,7 @@ class Evaluation:
             {"case": record["case"], "bone": bone}
             | {name: record["bones"][bone][name] for name in PUBLISHED + SURFACE}
             | {"missing": record["bones"][bone].get("missing", "")}
-            for record in self._records()
+            for record in self.records
             for bone in BONES
         ]
 
@@ -139,17 +130,10 @@ class Evaluation:
     def scores(self) -> dict[str, Any]:
         """Content of scores.json."""
         return {
-            "challenge": "ssrkd",
-            "voxbench": version("voxbench"),
-            "numpy": np.__version__,
-            "settings": self.settings,
-            "scored": self.counted,
+            **self.head("ssrkd"),
             "mean": self.summary(),
             "undefined": {"dsc": sum(n for _, (_, n) in self._means("dsc"))},
-            "cases": {
-                outcome.key: dict(record) | {"inputs": dict(outcome.inputs)}
-                for outcome, record in zip(self.outcomes, self._records(), strict=True)
-            },
+            "cases": self.cases(),
             "table": self._table(),
         }
 
@@ -167,7 +151,7 @@ class Evaluation:
         """What runs are ranked by: every quantity as the mean of the four bones (NaN if one is), then bone by bone."""
         names = PUBLISHED + SURFACE
         values: dict[str, dict[str, float]] = {}
-        for outcome, record in zip(self.outcomes, self._records(), strict=True):
+        for outcome, record in zip(self.outcomes, self.records, strict=True):
             bones = record["bones"]
             own = {name: float(np.mean([bones[bone][name] for bone in BONES])) for name in names}
             values[outcome.key] = own | {f"{name} {bone}": bones[bone][name] for name in names for bone in BONES}
@@ -176,12 +160,9 @@ class Evaluation:
 
     def _means(self, name: str) -> Iterator[tuple[str, tuple[float, int]]]:
         """Of each bone the mean and how many are undefined; last the average of the four means."""
-        of_bones = [_mean([record["bones"][bone][name] for record in self._records()]) for bone in BONES]
+        of_bones = [_mean([record["bones"][bone][name] for record in self.records]) for bone in BONES]
         yield from zip(BONES, of_bones, strict=True)
         yield "average", (float(np.mean([mean for mean, _ in of_bones])), 0)
-
-    def _records(self) -> list[Record]:
-        return [outcome.record for outcome in self.outcomes if outcome.record is not None]
 
 
 def evaluate(
@@ -221,21 +202,6 @@ def _scored(case: str, bone: str, meshes: tuple[Any, Any], how: tuple[SsrkdEvalu
         return score_bone(meshes[0], meshes[1], sampling, (settings.spacing, settings.step))
     except InputError as error:
         raise type(error)(f"{case}, {bone}: {error}") from error
-
-
-def _require(root: Path, cases: tuple[str, ...], what: str) -> None:
-    """Refuse a folder that lacks meshes; all of them are named."""
-    missing = missing_files(root, cases)
-    if missing:
-        raise FileReadError(
-            f"{root}: {len(missing)} of {len(cases) * len(BONES)} {what} are missing; nothing is evaluated\n  "
-            + "\n  ".join(str(path) for path in missing)
-            + (
-                "\n  provide all of them, or give --allow-missing to score them by the worst values"
-                if what == "predictions"
-                else f"\n  every case has sub_0.obj to sub_3.obj ({', '.join(BONES)})"
-            )
-        )
 
 
 def _mean(values: list[float]) -> tuple[float, int]:
