@@ -136,6 +136,7 @@ def test_perfect_maps_give_the_labels_back(data):
     [
         (None, ["--fold", "7"], 2, "--fold: Input should be less than or equal to 4; got 7"),
         (None, ["--made", "1.5"], 2, "--made: Input should be less than or equal to 1; got 1.5"),
+        (None, ["--preset", "paper"], 2, "--preset: Input should be 'laptop' or 'standard'; got paper"),
         (None, ["--fold", "0"], 1, "5 folds of 2 patients"),
         ("masks/1_t2.mha", [], 1, "no label map in masks/ for 1_t2"),
         ("overview.csv", [], 1, "overview.csv has no subset (training or validation) for 1_t1, 1_t2, 2_t2"),
@@ -163,3 +164,128 @@ def test_plans_and_weights_of_other_things_are_refused(voxbench, data, tmp_path)
     empty = voxbench("predict", "spider", "--data", tmp_path / "x", "--out", tmp_path / "out", "--weights", tmp_path)
     assert empty.code == 1
     assert "no .mha here" in empty.err
+
+
+IIS = """
+spacing = [5.0, 2.5, 2.5]
+patch = [8, 16, 32]
+width = 2
+beyond = 2
+search_mm3 = 500.0
+"""
+
+
+def train_iis(data, *words):
+    (data.parent / "iis.toml").write_text(IIS)
+    plan = ("--plan", data.parent / "iis.toml")
+    steps = ("--steps", "2", "--warm-up", "1", "--validate-every", "2")
+    return ["train", "spider", "--method", "iis", "--data", data, "--out", data.parent / "run", *plan, *steps, *words]
+
+
+@needs_torch
+def test_iis_is_trained_and_used_by_the_same_commands(voxbench, data, tmp_path):
+    from voxbench.tasks.instances.iterative_config import read_iis
+
+    done = voxbench(*train_iis(data, "--made", "0.5", "--json"))
+    assert done.code == 0, done.err
+    card = json.loads(done.out)
+    assert (card["challenge"], card["method"], card["task"]) == ("spider", "iis", "instances one by one")
+    assert card["settings"]["patch"] == [8, 16, 32]
+    assert card["made_images"] == 0.5
+    assert card["drawn"] == {}
+    assert "one by one; voxels 5 x 2.5 x 2.5 mm, patch 8 x 16 x 32 (40 x 40 x 80 mm), width 2" in done.err
+    assert "patch = [8, 16, 32]" in (tmp_path / "run" / "plan.toml").read_text()
+    words = ["predict", "spider", "--data", data, "--out", tmp_path / "out", "--weights", tmp_path / "run"]
+    assert voxbench(*words).code == 0
+    for name in ("1_t1", "1_t2", "2_t2"):
+        labels = read_labels(tmp_path / "out" / f"{name}.mha")
+        assert labels.array.dtype == np.uint8
+        assert labels.grid.same_as(read_grid(data / "images" / f"{name}.mha"))
+    assert read_iis(tmp_path / "run" / "plan.toml").model_dump(mode="json") == card["settings"]
+
+
+@needs_torch
+def test_iis_leaves_series_without_vertebrae_out_and_what_they_alone_draw_is_nowhere(voxbench, data):
+    for name, drop in (("1_t1", lambda n: n > 200), ("1_t2", lambda n: n < 100), ("2_t2", lambda n: n > 100)):
+        path = data / "masks" / f"{name}.mha"
+        labels = read_labels(path)
+        write_labels(path, LabelMap(np.where(drop(labels.array), 0, labels.array).astype(np.uint8), labels.grid))
+    done = voxbench(*train_iis(data, "--json"))
+    assert done.code == 0, done.err
+    assert "left out, for no vertebrae are drawn: 1_t2" in done.err
+    card = json.loads(done.out)
+    assert card["cases"] == ["1_t1"]
+    assert card["drawn"] == {}
+    (data / "masks" / "1_t1.mha").write_bytes((data / "masks" / "1_t2.mha").read_bytes())
+    (data / "images" / "1_t1.mha").write_bytes((data / "images" / "1_t2.mha").read_bytes())
+    nothing = voxbench(*train_iis(data, "--force"))
+    assert nothing.code == 1
+    assert "no series to learn from has vertebrae; iis follows them" in nothing.err
+
+
+@needs_torch
+def test_a_perfect_walk_gives_the_labels_back_at_the_images_own_voxels(monkeypatch):
+    from voxbench.challenges.spider import iterative
+    from voxbench.tasks.instances import IisConfig, Seen
+    from voxbench.tasks.instances.iterative_patches import kinds_of
+
+    settings = IisConfig(spacing=(4.0, 3.0, 3.0), patch=(16, 24, 32), search_mm3=500.0)
+
+    class Knows:
+        def __call__(self, patch):
+            vertebrae, discs, canal = kinds_of(np.rint(np.clip(patch[0], 0, 1) * 255).astype(np.uint8))
+            left = sorted(set(np.unique(vertebrae).tolist()) - {0} - set(np.unique(vertebrae[patch[1] > 0]).tolist()))
+            number = left[0] if left else 99
+            masks = np.stack([vertebrae == number, discs == number, canal]).astype(np.float32)
+            return Seen(masks, 1.0, max(25.0 - number, 0.0))
+
+    for grid in (LPS, PIR):
+        image, labels = spine(grid)
+        frame = iterative.Frame.of(grid, settings.spacing)
+        ids = frame.bring_labels(labels.array)
+        monkeypatch.setattr(iterative, "grey", lambda _image, ids=ids: (ids / 255).astype(np.float32))
+        network = iterative.IisNetworkFile.__new__(iterative.IisNetworkFile)
+        object.__setattr__(network, "look", Knows())
+        object.__setattr__(network, "settings", settings)
+        found = iterative.iis_labels.__wrapped__(network, image)
+        assert set(found.ids) == set(labels.ids)
+        for label in labels.ids:
+            a, b = found.array == label, labels.array == label
+            assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.75, label
+
+
+@pytest.mark.parametrize(
+    ("words", "plan", "code", "told"),
+    [
+        (["--preset", "standard"], IIS, 2, "--preset: Input should be 'paper' or 'laptop'; got standard"),
+        ([], PLAN, 1, "  features: Extra inputs are not permitted"),
+        ([], IIS.replace("16", "15"), 1, "patch must be multiples of 8; got (8, 15, 32)"),
+        ([], "patch = [", 1, "iis.toml: not settings of iis: "),
+    ],
+)
+@needs_torch
+def test_what_iis_cannot_be_trained_with_is_refused(voxbench, data, words, plan, code, told):
+    command = train_iis(data, *words)
+    (data.parent / "iis.toml").write_text(plan)
+    done = voxbench(*command)
+    assert done.code == code
+    assert told in done.err
+    assert not (data.parent / "run").exists()
+
+
+@needs_torch
+def test_weights_of_other_methods_are_refused(voxbench, data, tmp_path):
+    from voxbench.models.iis import IisNetwork
+    from voxbench.training.weights import save_weights
+
+    (tmp_path / "run").mkdir()
+    for card, told in (
+        ({"task": "instances one by one", "challenge": "x", "settings": {"width": 2}}, "its challenge  x"),
+        ({"task": "superresolution"}, "not a segmentation network\n  its task  superresolution"),
+    ):
+        save_weights(tmp_path / "run", IisNetwork(2), card)
+        words = ("--data", data, "--out", tmp_path / "out", "--weights", tmp_path / "run")
+        done = voxbench("predict", "spider", *words)
+        assert done.code == 1
+        assert told in done.err
+        assert not (tmp_path / "out").exists()

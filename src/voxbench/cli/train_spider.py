@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
+from voxbench.config import Config
 from voxbench.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from voxbench.challenges.spider.learning import Prepared, SpiderLearning
+    from voxbench.challenges.spider.learning import Prepared
+    from voxbench.tasks.instances import IisConfig
+    from voxbench.tasks.segmentation import Plan
     from voxbench.training.loop import Lesson
+
+    Make = Callable[[Callable[[str], None]], Lesson]
+
+T = TypeVar("T", bound=Config)
 
 
 class SpiderFile(TrainingConfig):
@@ -41,10 +48,15 @@ class SpiderRun:
     data: Annotated[Path, Parameter(help="Folder holding images/, masks/ and overview.csv.")]
     out: Annotated[Path, Parameter(help="Folder for the run; one that was interrupted goes on.")]
     method: Annotated[
-        Literal["centres"], Parameter(help="centres: classes and the way to each structure's centre, in one pass.")
+        Literal["centres", "iis"],
+        Parameter(
+            help="centres: classes and the way to each structure's centre, in one pass; iis: iterative instance "
+            "segmentation, one vertebra after the other, as the challenge's baseline."
+        ),
     ] = "centres"
     preset: Annotated[
-        Literal["laptop", "standard"], Parameter(help="Size of the network: two processor cores, or a GPU.")
+        Literal["laptop", "standard", "paper"],
+        Parameter(help="laptop: two processor cores; standard (centres): a GPU; paper (iis): as published, a GPU."),
     ] = "laptop"
     fold: Annotated[
         int | None,
@@ -54,7 +66,10 @@ class SpiderRun:
         float, Parameter(help="Share of patches whose image is made from the labels, in a contrast drawn at random.")
     ] = 0.0
     plan: Annotated[
-        Path | None, Parameter(help="A plan as TOML, e.g. an edited plan.toml of another run [made from the data].")
+        Path | None,
+        Parameter(
+            help="A plan as TOML, e.g. an edited plan.toml of another run [made from the data; iis: the preset]."
+        ),
     ] = None
     cache: Annotated[Path | None, Parameter(help="Folder for prepared series; runs may share it [cache in --out].")] = (
         None
@@ -74,48 +89,76 @@ def run(*, run: SpiderRun, training: Annotated[TrainingConfig, Parameter(name="*
         run: What from, and where to.
         training: How.
     """
-    from pydantic import ValidationError
-
     from voxbench.cli.train_run import require_folder, require_learning
-    from voxbench.errors import UsageError
 
     require_learning()
-    from voxbench.challenges.spider.learning import SpiderLearning
-
-    try:
-        learning = SpiderLearning(method=run.method, preset=run.preset, fold=run.fold, made=run.made)
-    except ValidationError as error:
-        told = error.errors()[0]
-        raise UsageError(f"--{told['loc'][0]}: {told['msg']}; got {told['input']}") from error
     require_folder(run.out)
-    _train(run, learning, training)
+    _train(run, training)
 
 
-def _train(run: SpiderRun, learning: SpiderLearning, training: TrainingConfig) -> None:
-    from voxbench.challenges.spider.learning import lesson, settle
+def _train(run: SpiderRun, training: TrainingConfig) -> None:
     from voxbench.cli.train_run import begin, train_lesson
-    from voxbench.tasks.segmentation import read_plan
 
-    given = settle(run.data, learning, read_plan(run.plan) if run.plan is not None else None)
-    cache = run.cache or run.out / "cache"
+    given, make = (_iis if run.method == "iis" else _centres)(run, training)
 
-    def make(first: bool, tell: Callable[[str], None]) -> Lesson:
+    def prepared(first: bool, tell: Callable[[str], None]) -> Lesson:
         tell(str(given.plan))
         if first:
             begin(run.out, run.force)
-            _write_down(run.out, given, learning)
-        return lesson(given, learning, training, cache, tell)
+            _write_down(run, given)
+        return make(tell)
 
-    train_lesson(run.out, training, make, json=run.json)
+    train_lesson(run.out, training, prepared, json=run.json)
 
 
-def _write_down(out: Path, given: Prepared, learning: SpiderLearning) -> None:
+def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[Plan], Make]:
+    from voxbench.challenges.spider.learning import SpiderLearning, lesson, settle
+    from voxbench.tasks.segmentation import read_plan
+
+    learning = _learning(SpiderLearning, run)
+    given = settle(run.data, learning, read_plan(run.plan) if run.plan is not None else None)
+    return given, lambda tell: lesson(given, learning, training, _cache(run), tell)
+
+
+def _iis(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[IisConfig], Make]:
+    from voxbench.challenges.spider.iterative import IisLearning, lesson_of_iis, settle_iis
+    from voxbench.tasks.instances.iterative_config import read_iis
+
+    learning = _learning(IisLearning, run)
+    given = settle_iis(run.data, learning, read_iis(run.plan) if run.plan is not None else None)
+    return given, lambda tell: lesson_of_iis(given, learning, training, _cache(run), tell)
+
+
+def _learning(kind: type[T], run: SpiderRun) -> T:
+    """What is learned, from the options.
+
+    Raises:
+        UsageError: One cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from voxbench.errors import UsageError
+
+    try:
+        return kind.model_validate({name: getattr(run, name) for name in ("method", "preset", "fold", "made")})
+    except ValidationError as error:
+        told = error.errors()[0]
+        raise UsageError(f"--{told['loc'][0]}: {told['msg']}; got {told['input']}") from error
+
+
+def _cache(run: SpiderRun) -> Path:
+    return run.cache or run.out / "cache"
+
+
+def _write_down(run: SpiderRun, given: Prepared[Plan] | Prepared[IisConfig]) -> None:
     """The plan and the split, before anything is learned."""
     from voxbench.challenges.spider.splits import write_splits
     from voxbench.io import atomic
+    from voxbench.tasks.instances.iterative_config import IisConfig, iis_toml
     from voxbench.tasks.segmentation import to_toml
 
-    with atomic(out / "plan.toml") as temporary:
-        temporary.write_text(to_toml(given.plan), encoding="utf-8")
-    drawn = "official subsets" if learning.fold is None else f"fold {learning.fold} of 5 by patient"
-    write_splits(out / "splits.json", [given.split], {"drawn": drawn})
+    with atomic(run.out / "plan.toml") as temporary:
+        text = iis_toml(given.plan) if isinstance(given.plan, IisConfig) else to_toml(given.plan)
+        temporary.write_text(text, encoding="utf-8")
+    drawn = "official subsets" if run.fold is None else f"fold {run.fold} of 5 by patient"
+    write_splits(run.out / "splits.json", [given.split], {"drawn": drawn})

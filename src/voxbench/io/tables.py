@@ -7,13 +7,16 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from voxbench.errors import FileReadError
+from voxbench.config import Config
+from voxbench.errors import FileReadError, InputError
 from voxbench.io.atomic import AnyPath, atomic, require_file
+
+Kind = TypeVar("Kind", bound=Config)
 
 
 def write_json(path: AnyPath, obj: object) -> None:
@@ -70,6 +73,26 @@ def read_toml(path: AnyPath) -> dict[str, Any]:
         raise FileReadError(f"{path}: not TOML: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise FileReadError(f"{path}: {_unreadable(error, 'TOML')}") from error
+
+
+def read_settings(path: Path, kind: type[Kind], what: str) -> Kind:
+    """Settings from a TOML file.
+
+    Args:
+        path: The file.
+        kind: Which settings.
+        what: What they are called in messages, e.g. ``a plan``.
+
+    Raises:
+        InputError: It cannot be read, is not TOML, or holds what makes no such settings (named).
+    """
+    try:
+        return kind.model_validate(read_toml(path))
+    except FileReadError as error:
+        raise InputError(f"{path}: not {what}: {str(error).removeprefix(f'{path}: ')}") from error
+    except ValidationError as error:
+        told = "\n".join(f"  {'.'.join(map(str, e['loc'])) or what}: {e['msg']}" for e in error.errors())
+        raise InputError(f"{path}: not {what}\n{told}") from error
 
 
 def _unreadable(error: Exception, what: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -28,21 +28,27 @@ from voxbench.training.loop import Lesson
 from voxbench.types import AnyArray
 
 CLASSES = 4
+P = TypeVar("P")
 UNIT_MM = 10.0
 """Offsets are learned in units of this, so that they are of the size of what else is learned."""
 
 
-class SpiderLearning(Config):
-    """What is learned from which series."""
+class AnyLearning(Config):
+    """From which series is learned, whatever the method."""
 
-    method: Literal["centres"] = Field(default="centres", description="centres: one pass, classes and offsets.")
-    preset: Preset = Field(default="laptop", description="laptop: two processor cores; standard: a GPU.")
     fold: int | None = Field(default=None, ge=0, le=4, description="Of five by patient; None: the official subsets.")
     made: float = Field(default=0.0, ge=0, le=1, description="Share of patches whose image is made from labels.")
 
 
+class SpiderLearning(AnyLearning):
+    """What is learned from which series."""
+
+    method: Literal["centres"] = Field(default="centres", description="centres: one pass, classes and offsets.")
+    preset: Preset = Field(default="laptop", description="laptop: two processor cores; standard: a GPU.")
+
+
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[P]):
     """What is settled before anything is learned.
 
     Attributes:
@@ -53,10 +59,10 @@ class Prepared:
 
     dataset: Dataset
     split: Split
-    plan: Plan
+    plan: P
 
 
-def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prepared:
+def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prepared[Plan]:
     """Find the series, part them by patient and plan.
 
     Args:
@@ -69,14 +75,7 @@ def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prep
         InputError: The subsets are not told, or there are fewer than five patients for folds.
         UsageError: The plan is not one for classes and offsets of a spine.
     """
-    dataset = read_dataset(data)
-    bare = [series.name for series in dataset.series if series.mask is None]
-    if bare:
-        more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
-        raise FileReadError(f"{data}: no label map in masks/ for {', '.join(bare[:10])}{more}")
-    split = official_split(dataset) if config.fold is None else patient_folds(dataset.series)[config.fold]
-    if not split.train:
-        raise FileReadError(f"{data}: no series to learn from")
+    dataset, split = find(data, config.fold)
     if plan is None:
         grids = [read_grid(series.image) for series in dataset.named(split.train)]
         made = make_plan(of_grids(grids, Normalisation(modality="mr"), CLASSES), preset=config.preset)
@@ -89,8 +88,30 @@ def settle(data: Path, config: SpiderLearning, plan: Plan | None = None) -> Prep
     return Prepared(dataset, split, plan)
 
 
+def find(data: Path, fold: int | None) -> tuple[Dataset, Split]:
+    """The series, all with label maps, parted by patient.
+
+    Args:
+        data: See `settle`.
+        fold: Of five by patient; None: the official subsets.
+
+    Raises:
+        FileReadError: There are no series, or one has no label map.
+        InputError: The subsets are not told, or there are fewer than five patients for folds.
+    """
+    dataset = read_dataset(data)
+    bare = [series.name for series in dataset.series if series.mask is None]
+    if bare:
+        more = f" and {len(bare) - 10} more" if len(bare) > 10 else ""
+        raise FileReadError(f"{data}: no label map in masks/ for {', '.join(bare[:10])}{more}")
+    split = official_split(dataset) if fold is None else patient_folds(dataset.series)[fold]
+    if not split.train:
+        raise FileReadError(f"{data}: no series to learn from")
+    return dataset, split
+
+
 def lesson(
-    given: Prepared,
+    given: Prepared[Plan],
     config: SpiderLearning,
     training: TrainingConfig,
     cache: Path,
@@ -102,8 +123,8 @@ def lesson(
         InputError: A series cannot be used (named).
         EmptyShapeError: No label map holds a structure.
     """
-    samples = _samples(given, given.split.train, cache, tell)
-    held_out = _samples(given, given.split.validation, cache, tell)
+    samples = samples_of((given.dataset, given.split.train, given.plan), cache, tell)
+    held_out = samples_of((given.dataset, given.split.validation, given.plan), cache, tell)
     if not any(np.any(sample.labels) for sample in samples):
         raise EmptyShapeError(f"{given.dataset.root}: the label maps of all {len(samples)} training series are empty")
     drawing = Drawing(
@@ -141,13 +162,26 @@ def reading() -> Reading:
     return Reading("spider 1", classes_of, points=lambda ids, spacing: centres_of(ids, spacing))
 
 
-def _samples(given: Prepared, names: Sequence[str], cache: Path, tell: Callable[[str], None]) -> tuple[Sample, ...]:
+def samples_of(
+    which: tuple[Dataset, Sequence[str], Plan], cache: Path, tell: Callable[[str], None]
+) -> tuple[Sample, ...]:
+    """Series on the working grid, telling of the kinds that are drawn (`told_of`).
+
+    Args:
+        which: The data set, the names of some of its series, and the plan that decides the grid.
+        cache: Folder they are kept in.
+        tell: Told of every series that was not there yet.
+
+    Raises:
+        InputError: A series cannot be used (named).
+    """
+    dataset, names, plan = which
     made = []
-    for number, series in enumerate(given.dataset.named(names), 1):
+    for number, series in enumerate(dataset.named(names), 1):
         assert series.mask is not None
         content = f"{sha256(series.image)} {sha256(series.mask)}"
         load = _Load(series)
-        made.append(prepared(series.name, load, given.plan, (cache, content), reading()))
+        made.append(prepared(series.name, load, plan, (cache, content), reading()))
         if load.called:
             tell(f"{series.name} on the working grid, {number} of {len(names)}")
     return told_of(made)

@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from voxbench.challenges.spider.cases import NAME
+from voxbench.challenges.spider.iterative import iis_labels
 from voxbench.errors import FileReadError, FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume
 from voxbench.geometry.spine_labels import CANAL, CANAL_CLASS, DISC_CLASS, VERTEBRA_CLASS, classes_of
 from voxbench.io import read_volume, write_labels
 from voxbench.jobs import Job, Record, Records, records_of_files
 from voxbench.tasks.instances import CentresConfig, instances
+from voxbench.tasks.instances.iterative_learning import TASK, IisNetworkFile, load_iis
 from voxbench.tasks.segmentation import Frame
 from voxbench.tasks.segmentation.frame import places
 from voxbench.tasks.segmentation.predict import Segmenter, load_segmenter, write_classes
+from voxbench.training.weights import read_card
 
 KIND = "predict spider"
 REACH = 2.0
@@ -31,7 +34,7 @@ def jobs(data: Path, out: Path, weights: Path, settings: CentresConfig) -> tuple
         data: Folder holding images/, or images themselves; every ``.mha`` in it is one.
         out: Folder for NAME.mha.
         weights: Run of ``voxbench train spider``.
-        settings: How offsets become structures.
+        settings: How offsets become structures; weights of ``iis`` have their own.
 
     Raises:
         FileReadError: There are no images, or the weights cannot be read.
@@ -78,9 +81,10 @@ def predict_case(image: Path, out: Path, weights: Path, settings: CentresConfig)
         InputError: The image cannot be used.
         FileWriteError: The label map cannot be written.
     """
-    volume = read_volume(image)
+    network, volume = _network(weights), read_volume(image)
     volume.require_usable(str(image))
-    found = spine_labels(_network(weights), volume, settings)
+    one_by_one = isinstance(network, IisNetworkFile)
+    found = iis_labels(network, volume) if one_by_one else spine_labels(network, volume, settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -139,10 +143,12 @@ def _put_numbers(out: np.ndarray, working: LabelMap, frame: Frame) -> None:
             out[row][plane] = spread[of][np.ix_(nearest[1], nearest[2])][plane]
 
 
-def _network(weights: Path) -> Segmenter:
-    network = load_segmenter([weights])
-    if network.card.get("challenge") != "spider":
-        raise InputError(f"{weights}: not of voxbench train spider\n  its challenge  {network.card.get('challenge')}")
+def _network(weights: Path) -> Segmenter | IisNetworkFile:
+    """What was trained; its card says by which method."""
+    card = read_card(weights)
+    network = load_iis(weights) if card.get("task") == TASK else load_segmenter([weights])
+    if card.get("challenge") != "spider":
+        raise InputError(f"{weights}: not of voxbench train spider\n  its challenge  {card.get('challenge')}")
     return network
 
 

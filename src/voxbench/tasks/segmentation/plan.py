@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from voxbench.config import Config
-from voxbench.errors import FileReadError, InputError
-from voxbench.io.tables import read_toml
+from voxbench.errors import InputError
+from voxbench.io.tables import read_settings
 from voxbench.tasks.segmentation.cost import Cost, Layout, cost_of
 from voxbench.tasks.segmentation.fingerprint import Fingerprint
 from voxbench.tasks.segmentation.intensities import Normalisation
@@ -207,12 +207,4 @@ def read_plan(path: Path) -> Plan:
     Raises:
         InputError: It cannot be read, is not TOML, or holds what makes no plan (named).
     """
-    from pydantic import ValidationError
-
-    try:
-        return Plan.model_validate(read_toml(path))
-    except FileReadError as error:
-        raise InputError(f"{path}: not a plan: {str(error).removeprefix(f'{path}: ')}") from error
-    except ValidationError as error:
-        told = "\n".join(f"  {'.'.join(map(str, e['loc'])) or 'plan'}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{path}: not a plan\n{told}") from error
+    return read_settings(path, Plan, "a plan")
