@@ -27,7 +27,6 @@ from voxbench.training.loop import Lesson
 from voxbench.training.weights import FILE, load_weights
 from voxbench.types import AnyArray
 
-
 OVERLAP = 0.25
 """Share of a window that the next one covers again, where all cases are predicted in every round."""
 
