@@ -46,7 +46,10 @@ def knee(out: Path, say: Say, samples: Path | None = None) -> Chapter:
         "--spacing", 1, "--force",
     )  # fmt: skip
     bones = {name: read_mesh(found / CASE / f"sub_{n}.obj") for n, name in enumerate(COLOURS)}
-    coloured = {name: (bone, np.tile(np.uint8(COLOURS[name]), (len(bone.vertices), 1))) for name, bone in bones.items()}
+    coloured = {
+        name: (bone, np.tile(np.array(COLOURS[name], np.uint8), (len(bone.vertices), 1)))
+        for name, bone in bones.items()
+    }
     means = numbers(scores / "scores.json")["mean"]
     return Chapter(
         title="Four bones from two radiographs",

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
-from pydantic import Field
 
 from voxbench.cli.settings import checked, toml_settings
-from voxbench.training.config import TrainingConfig
+from voxbench.training.config import PatchTraining
 
 if TYPE_CHECKING:
     from voxbench.challenges.lnq2023.learning import Lnq2023Learning, Prepared
@@ -22,14 +21,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 
-class Lnq2023Training(TrainingConfig):
-    """How a network is trained; small batches and large steps, since a patch holds much of a case."""
-
-    batch: int = Field(default=2, ge=1, description="Patches per update, over all processes.")
-    learning_rate: float = Field(default=2e-3, gt=0, description="Largest step of AdamW.")
-
-
-class Lnq2023File(Lnq2023Training):
+class Lnq2023File(PatchTraining):
     """What a settings file may hold: how it is trained, and what is learned."""
 
     strategy: str = ""
@@ -43,7 +35,7 @@ lnq2023 = App(
     name="lnq2023", help="Train a network on LNQ 2023's partly labelled lymph nodes (or any data of its names).",
     config=toml_settings(Lnq2023File),
 )  # fmt: skip
-DEFAULTS = Lnq2023Training()
+DEFAULTS = PatchTraining()
 
 
 @Parameter(name="*")
@@ -88,7 +80,7 @@ class Lnq2023Run:
 
 
 @lnq2023.default
-def run(*, run: Lnq2023Run, training: Annotated[Lnq2023Training, Parameter(name="*")] = DEFAULTS) -> None:
+def run(*, run: Lnq2023Run, training: Annotated[PatchTraining, Parameter(name="*")] = DEFAULTS) -> None:
     """Train a network on LNQ 2023: plan.toml, splits.json, weights.safetensors with a card, curves, checkpoints.
 
     The patch is the plan's; --patch, --outside and --loss have no part in it.

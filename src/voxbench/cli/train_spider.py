@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 
 from voxbench.cli.settings import toml_settings
 from voxbench.config import Config
-from voxbench.training.config import TrainingConfig
+from voxbench.training.config import PatchTraining
 
 if TYPE_CHECKING:
     from voxbench.challenges.spider.learning import Prepared
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Config)
 
 
-class SpiderFile(TrainingConfig):
+class SpiderFile(PatchTraining):
     """What a settings file may hold: how it is trained, and what is learned."""
 
     method: str = ""
@@ -37,7 +37,7 @@ spider = App(
     name="spider", help="Train a network on SPIDER's lumbar spines (or any data of its layout).",
     config=toml_settings(SpiderFile),
 )  # fmt: skip
-DEFAULTS = TrainingConfig(batch=2, learning_rate=2e-3)
+DEFAULTS = PatchTraining()
 
 
 @Parameter(name="*")
@@ -80,7 +80,7 @@ class SpiderRun:
 
 
 @spider.default
-def run(*, run: SpiderRun, training: Annotated[TrainingConfig, Parameter(name="*")] = DEFAULTS) -> None:
+def run(*, run: SpiderRun, training: Annotated[PatchTraining, Parameter(name="*")] = DEFAULTS) -> None:
     """Train a network on SPIDER: plan.toml, splits.json, weights.safetensors with a card, curves, checkpoints.
 
     The patch is the plan's; --patch, --outside and --loss have no part in it.
@@ -96,7 +96,7 @@ def run(*, run: SpiderRun, training: Annotated[TrainingConfig, Parameter(name="*
     _train(run, training)
 
 
-def _train(run: SpiderRun, training: TrainingConfig) -> None:
+def _train(run: SpiderRun, training: PatchTraining) -> None:
     from voxbench.cli.train_run import begin, train_lesson
 
     given, make = (_iis if run.method == "iis" else _centres)(run, training)
@@ -111,7 +111,7 @@ def _train(run: SpiderRun, training: TrainingConfig) -> None:
     train_lesson(run.out, training, prepared, json=run.json)
 
 
-def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[Plan], Make]:
+def _centres(run: SpiderRun, training: PatchTraining) -> tuple[Prepared[Plan], Make]:
     from voxbench.challenges.spider.learning import SpiderLearning, lesson, settle
     from voxbench.tasks.segmentation import read_plan
 
@@ -120,7 +120,7 @@ def _centres(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[Plan], 
     return given, lambda tell: lesson(given, learning, training, _cache(run), tell)
 
 
-def _iis(run: SpiderRun, training: TrainingConfig) -> tuple[Prepared[IisConfig], Make]:
+def _iis(run: SpiderRun, training: PatchTraining) -> tuple[Prepared[IisConfig], Make]:
     from voxbench.challenges.spider.iterative import IisLearning, lesson_of_iis, settle_iis
     from voxbench.tasks.instances.iterative_config import read_iis
 

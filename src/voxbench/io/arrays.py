@@ -6,7 +6,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def map_array(path: Path) -> AnyArray:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-def _array(path: Path, name: str, file: zipfile.ZipExtFile, size: int) -> AnyArray | None:
+def _array(path: Path, name: str, file: IO[bytes], size: int) -> AnyArray | None:
     """One array; None if it is pickled. Its header is looked at before anything is allocated."""
     version = np.lib.format.read_magic(file)
     read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

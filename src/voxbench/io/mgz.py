@@ -35,7 +35,7 @@ def read_mgz(path: AnyPath) -> RawImage:
     with decompressed(path) as stream:
         head = stream.read(_HEADER_BYTES)
         with named_failures(path, "truncated, damaged, or not MGH"):
-            header = nib.MGHImage.header_class(head, check=False)
+            header: Any = nib.MGHImage.header_class(head, check=False)  # pyright: ignore[reportCallIssue]
             promised = math.prod(int(n) for n in header["dims"]) * header.get_data_dtype().itemsize
             if min(header["dims"]) < 1:
                 raise FileReadError(f"{path}: damaged header: the shape is {tuple(int(n) for n in header['dims'])}")

@@ -48,3 +48,10 @@ class TrainingConfig(Config):
         if self.warm_up >= self.steps:
             raise ValueError(f"--warm-up must be below --steps; got {self.warm_up} and {self.steps}")
         return self
+
+
+class PatchTraining(TrainingConfig):
+    """How a network of the segmentation task is trained: small batches and large steps, for a patch holds much."""
+
+    batch: int = Field(default=2, ge=1, description="Patches per update, over all processes.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Largest step of AdamW.")

@@ -21,7 +21,7 @@ def laid_out(model: nn.Module, config: TrainingConfig) -> nn.Module:
     if config.precision == "bf16":
         for part in model.modules():
             if isinstance(part, nn.Conv3d | nn.ConvTranspose3d):
-                part.to(memory_format=torch.channels_last_3d)
+                part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last_3d)
     return model
 
 

@@ -260,7 +260,7 @@ def _rim(inside: AnyArray) -> AnyArray:
         return np.zeros_like(inside)
     from scipy.ndimage import binary_erosion
 
-    return inside & ~binary_erosion(inside, border_value=1)
+    return inside & np.logical_not(binary_erosion(inside, border_value=1))
 
 
 def _with_border(mask: AnyArray, probabilities: AnyArray) -> AnyArray:
