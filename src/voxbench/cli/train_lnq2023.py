@@ -100,7 +100,7 @@ def run(*, run: Lnq2023Run, training: Annotated[PatchTraining, Parameter(name="*
     _train(run, learning, training)
 
 
-def _train(run: Lnq2023Run, learning: Lnq2023Learning, training: TrainingConfig) -> None:
+def _train(run: Lnq2023Run, learning: Lnq2023Learning, training: PatchTraining) -> None:
     """The first network, then those of the rounds; the last one lies in the run's own folder."""
     from voxbench.cli.train_run import train_lesson
     from voxbench.tasks.segmentation import read_plan
@@ -127,7 +127,7 @@ class _Given:
 
 
 def _lesson(
-    given: _Given, folder: Path, before: Path | None, training: TrainingConfig, first: bool, tell: Tell
+    given: _Given, folder: Path, before: Path | None, training: PatchTraining, first: bool, tell: Tell
 ) -> Lesson:
     """What the network of a folder learns; ``before`` is that of the one it goes on from."""
     from voxbench.challenges.lnq2023.learning import course, settle
