@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import json
+import math
 import os
 import struct
 import zipfile
@@ -270,6 +271,15 @@ def test_what_libraries_raise_is_named_and_our_own_errors_pass(tmp_path):
             raise raised
     with pytest.raises(InputError, match=r"^ours$"), named_failures("x", "damaged"):
         raise InputError("ours")
+
+
+@pytest.mark.parametrize(("line", "raised"), [("voxel", NameError), ("math.rot", AttributeError)])
+def test_a_name_that_our_code_gets_wrong_is_no_damage_of_the_file(line, raised):
+    defect = compile(line, "defect", "eval")
+    with pytest.raises(raised), named_failures("x", "damaged"):
+        eval(defect, {"math": math, "__name__": "voxbench.io.somewhere"})
+    with pytest.raises(FileReadError, match="x: damaged"), named_failures("x", "damaged"):
+        eval(defect, {"math": math, "__name__": "their.library"})
 
 
 def test_a_log_cut_in_the_middle_of_a_letter_is_read_up_to_there(tmp_path):
