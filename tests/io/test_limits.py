@@ -234,7 +234,13 @@ def test_json_and_toml_nested_or_long_beyond_reason_get_a_message(tmp_path, cont
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("a: &a [1]\nb: *a\n", "references"), ("[" * 5000, "not YAML"), ("a: \x07", "not YAML")]
+    ("text", "reason"),
+    [
+        ("a: &a [1]\nb: *a\n", "references"),
+        ("[" * 60_000, "not YAML: nested too deeply"),
+        ("a: \x07", "not YAML"),
+        ("a: 1\n" * 20_000, "100000 letters; a geometry has no more than 65536"),
+    ],
 )
 def test_yaml_that_refers_to_itself_or_is_none_gets_a_message(tmp_path, text, reason):
     (tmp_path / "config.yaml").write_text(text)

@@ -16,7 +16,8 @@ def named_failures(path: AnyPath, what: str) -> Iterator[None]:
     """Whatever a parser raises on a file that is not as it should be, as a FileReadError that names the file.
 
     Libraries raise anything on damaged bytes, from KeyError to an error of the data base they keep their frames in, so
-    everything is taken but our own errors, and names that our own code gets wrong. Their remarks on sloppy values are kept quiet.
+    everything is taken but our own errors, and names that our own code gets wrong. Their remarks on sloppy values are
+    kept quiet.
 
     Args:
         path: The file.
