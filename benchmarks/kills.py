@@ -3,8 +3,8 @@
 Each command works on a tiny spine data set in a process forked from one that has everything imported, so that the
 moments fall into the work and not into the imports. Half of the moments are random times, half lie before a random
 file operation (open for writing, rename, remove, mkdir). After the kill every file that is not hidden is read whole;
-then the command is started again and its files are compared, byte for byte but for timings in JSON, with those of a
-run that was left alone. A third of the runs is killed a second time before it may end.
+then the command is started again and its files are compared with those of a run that was left alone, byte for byte but
+for times and memory measured (in JSON) and status.json. A third of the runs is killed a second time before it may end.
 
 python benchmarks/kills.py --kills 102
 """
@@ -32,7 +32,7 @@ from bench import kill_runs as k
 HERE = Path(__file__).resolve().parent
 LEGEND = """half files: kills after which a file that is not hidden could not be read whole.
 runs resumed: starts after one or two kills that ran to their end.
-same bytes: all files as those of the undisturbed run, timings in JSON apart. Hidden
+same bytes: all files as those of the undisturbed run, measured times and memory and status.json apart. Hidden
 temporary files (.xxxxxxxx.part.*) of a killed run stay; readers pass them over.
 """
 

@@ -31,7 +31,10 @@ maps = 3
 mirror = [0]
 """
 EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
-TIMINGS = {"seconds", "date", "started", "finished"}
+MEASURED = {"seconds", "date", "started", "finished", "peak_mib"}
+"""In JSON: how long and how large a run was, which no two runs share."""
+PROGRESS = "status.json"
+"""Times and process numbers of the last start; must be whole, and is not compared."""
 
 
 @dataclass(frozen=True)
@@ -197,11 +200,11 @@ def _read_png(path: Path) -> object:
 
 
 def contents(out: Path) -> Mapping[str, bytes]:
-    """What a run left, timings apart."""
-    return {str(path.relative_to(out)): _without_timings(path) for path in _shown(out)}
+    """What a run left, measurements and the progress apart."""
+    return {str(path.relative_to(out)): _result(path) for path in _shown(out) if path.name != PROGRESS}
 
 
-def _without_timings(path: Path) -> bytes:
+def _result(path: Path) -> bytes:
     if path.suffix == ".json":
         return json.dumps(_plain(json.loads(path.read_text())), sort_keys=True).encode()
     return path.read_bytes()
@@ -209,5 +212,5 @@ def _without_timings(path: Path) -> bytes:
 
 def _plain(tree: Any) -> Any:
     if isinstance(tree, dict):
-        return {key: _plain(value) for key, value in tree.items() if key not in TIMINGS}
+        return {key: _plain(value) for key, value in tree.items() if key not in MEASURED}
     return [_plain(value) for value in tree] if isinstance(tree, list) else tree

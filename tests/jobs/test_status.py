@@ -201,3 +201,20 @@ def test_a_stopped_command_ends_politely_and_goes_on_from_there(jobs, number, co
         [sys.executable, "-m", "voxbench", *words[:2], *words[4:]], capture_output=True, text=True, check=False
     )
     assert (again.returncode, again.stderr.count("(kept)")) == (0, done)
+
+
+FORKED = """
+import os
+from voxbench.jobs.leftovers import run_name
+ours = run_name()
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if run_name() != ours else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+assert run_name() == ours
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_a_name_of_its_own() -> None:
+    assert subprocess.run([sys.executable, "-c", FORKED], check=False).returncode == 0

@@ -29,6 +29,16 @@ def run_name() -> str:
     return _own
 
 
+def _forget() -> None:
+    """A forked process is another one: it must not take what a killed sister left for its own, nor the reverse."""
+    global _own
+    _own = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 def work_for(run: str) -> None:
     """Let what this process writes from now on be known as a worker's of the run; the run's own process stays it."""
     if _own is None:
