@@ -72,6 +72,7 @@ def tried(words: Any, place: Path, options: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "full_disk")
+    parser.add_argument("--commands", nargs="*", default=None, help="only these")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -79,6 +80,8 @@ def main() -> None:
         k.make_data(root)
         assert k.run_killed(k.train_words(root, root / "run", "4"), root / "run") == 0
         for name, words in commands(root).items():
+            if options.commands is not None and name not in options.commands:
+                continue
             for kind in ("ro,size=64k", *(f"size={size}k" for size in SIZES)):
                 place = Path(str(root / "disk").replace(" ", ""))
                 row = {"command": name, "disk": "read-only" if kind.startswith("ro") else kind[5:-1] + " KiB"} | tried(

@@ -119,7 +119,7 @@ def tried(command: k.Command, root: Path, alone: Alone, rng: random.Random) -> d
     out.parent.mkdir()
     kills = []
     for _ in range(2 if rng.random() < 1 / 3 else 1):
-        time_or_event = {"after": rng.uniform(0, alone.seconds)}
+        time_or_event: dict[str, Any] = {"after": rng.uniform(0, alone.seconds)}
         if rng.random() < 0.5:
             time_or_event = {"at_event": rng.randint(1, 4 * len(alone.wanted) + 10)}
         code = k.run_killed(command.words(root, out), out, **time_or_event)
