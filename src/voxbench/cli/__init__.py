@@ -38,7 +38,7 @@ VERBS = {
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
     "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",
-    "demo": "Register a real head to the MNI152 brain and write a report.",
+    "demo": "Try each challenge on real and made data, and write one report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 
