@@ -1,6 +1,6 @@
 """Real lumbar MRI as two folders in SPIDER's layout, to learn from and to test with; no patient is in both.
 
-python -m bench.spines DATA OUT [--sources chu myo zukic] [--third 0]  # DATA/spine_mri holds the images; OUT/train, /test
+python -m bench.spines DATA OUT [--sources chu myo zukic] [--third 0]     # images in DATA/spine_mri; OUT/train, OUT/test
 
 Outlines of vertebral bodies (Chu 2015, doi:10.1371/journal.pone.0143327; Burian 2019, doi:10.1186/s12891-019-2528-x;
 Zukic 2014, doi:10.1111/cgf.12343) and of discs (Menezes-Reis 2016, doi:10.21037/qims.2016.08.01). Zukic's first body is
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sources", nargs="+", default=["chu", "menezes", "myo", "zukic"])
-    parser.add_argument("--third", type=int, choices=(0, 1, 2), default=0, help="which third of each source is for tests")
+    parser.add_argument("--third", type=int, choices=(0, 1, 2), default=0, help="of each source, for tests")
     options = parser.parse_args()
     rows: dict[str, list[dict[str, object]]] = {"train": [], "test": []}
     seen: dict[str, int] = {}
