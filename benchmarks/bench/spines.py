@@ -1,6 +1,6 @@
 """Real lumbar MRI as two folders in SPIDER's layout, to learn from and to test with; no patient is in both.
 
-python -m bench.spines DATA OUT [--sources chu myo zukic] [--third 0]     # images in DATA/spine_mri; OUT/train, OUT/test
+python -m bench.spines DATA OUT [--sources chu myo zukic] [--third 0]      # DATA/spine_mri; OUT/train and OUT/test
 
 Outlines of vertebral bodies (Chu 2015, doi:10.1371/journal.pone.0143327; Burian 2019, doi:10.1186/s12891-019-2528-x;
 Zukic 2014, doi:10.1111/cgf.12343) and of discs (Menezes-Reis 2016, doi:10.21037/qims.2016.08.01). Zukic's first body is
