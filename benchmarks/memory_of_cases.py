@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 SIZES = {"spider": ((8, 120, 180), (16, 240, 360), (30, 400, 600)), "lnq2023": (96, 192, 320)}
-LUMIR, LUMBARSR, CHESTS = ("32x48x40", "64x96x80"), (48, 80), (64, 128)
+LUMIR, LUMBARSR, CHESTS = ("32x48x40", "64x96x80"), (64, 96, 128), (64, 128, 192)
 OBSERVED = "195X_195Y_1000Z_S"
 SIZE_OF = "import sys; from voxbench.cli import main, plans; from voxbench.jobs import Need; "
 SIZE_OF += "plans.need_of = lambda _: Need(0.0, 1.0); sys.exit(main(sys.argv[1:]))"

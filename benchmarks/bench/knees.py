@@ -26,7 +26,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+    from functools import partial
+
     from voxbench.challenges.ssrkd import simulation
+    from voxbench.jobs import run
 
     model = known_people()
     simulation.shape_model = lambda _settings: model  # one process: the jobs see it
@@ -40,7 +43,8 @@ def main() -> None:
         both_knees=0.0 if options.others else 0.25,
         angles=(0.0, 90.0, 180.0, 270.0),
     )
-    simulation.simulate(options.out, settings, progress=print)
+    runner = partial(run, told=lambda done: print(done.key, done.error))
+    simulation.simulate(options.out, settings, runner=runner)
 
 
 @cache

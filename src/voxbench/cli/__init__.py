@@ -37,6 +37,7 @@ VERBS = {
     "serve": "Solve or score what a container of grand-challenge is handed.",
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
+    "completion": "Print or install what lets a shell complete commands and options.",
     "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",
     "demo": "Try each challenge on real and made data, and write one report.",
 }

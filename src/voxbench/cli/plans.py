@@ -16,11 +16,17 @@ SHOWN = 40
 
 NEEDS = {
     "evaluate lnq2023": Need(98.0, 1.9),
+    "evaluate lumbarsr": Need(72.0, 1.4),
     "evaluate lumir25": Need(73.0, 1.3),
     "evaluate spider": Need(191.0, 1.6),
     "evaluate ssrkd": Need(116.0, 0.0),
+    "predict lumbarsr bicubic": Need(90.0, 5.7),
+    "predict lumbarsr fusion": Need(88.0, 28.0),
+    "predict lumbarsr lanczos": Need(82.0, 5.8),
+    "predict lumbarsr trilinear": Need(82.0, 5.7),
     "predict lumir25 deformable": Need(98.0, 11.8),
     "predict lumir25 zero": Need(71.0, 4.5),
+    "prepare lnq2023": Need(151.0, 3.7),
 }
 """What a case of a command takes, by benchmarks/memory_of_cases.py; of those that do not stand here it is unknown."""
 

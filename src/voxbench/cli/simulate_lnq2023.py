@@ -26,6 +26,8 @@ def lnq2023(
     spacing: tuple[float, float] | None = None,
     noise_hu: float = 14.0,
     seed: int = 0,
+    jobs: int = 1,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -43,27 +45,31 @@ def lnq2023(
         spacing: Pixel and slice spacing of phantoms, mm; drawn as in the challenge's data if not given.
         noise_hu: Standard deviation of the noise in a 3 mm slice of a phantom, HU.
         seed: Another seed is another data set.
+        jobs: Processes that make cases at the same time; a data set appears whole, so a second start begins anew.
+        dry_run: Print the cases and what is known of their memory and time; make nothing.
         force: Replace a simulated data set that is there.
         json: Print truth.json on standard output too.
     """
-    from pydantic import ValidationError
-
-    from voxbench.challenges.lnq2023.simulation import TRUTH, Lnq2023Simulation, simulate
+    from voxbench.challenges.lnq2023.simulation import MARKS, TRUTH, Lnq2023Simulation, line, simulate
+    from voxbench.challenges.lnq2023.simulation import jobs as jobs_of
     from voxbench.cli.progress import lines
+    from voxbench.cli.simulating import plan_of, runner, settings_of
     from voxbench.errors import UsageError
+    from voxbench.io.folders import require_files
+    from voxbench.jobs import Manner
 
     values = {"cases": cases, "test": test, "annotated": annotated, "pixels": pixels, "seed": seed}
     values |= {"noise_hu": noise_hu, "spacing": spacing}
-    try:
-        settings = Lnq2023Simulation.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']}") from error
+    settings = settings_of(Lnq2023Simulation, values)
+    manner = Manner(jobs)
     if mask is not None and ct is None:
         raise UsageError("--mask needs --ct: it holds the organs of that CT")
+    if dry_run:  # a sample is not fetched for it
+        require_files([path for path in (ct, mask) if path is not None and str(path) != SAMPLE], "image")
+        plan_of("lnq2023", (out, MARKS, force), jobs_of(out, settings), manner, json)
+        return
     with lines("simulating") as tell:
-        made = simulate(out, settings, _background(ct, mask), force=force, progress=tell)
+        made = simulate(out, settings, _background(ct, mask), force=force, runner=runner(manner, line, tell))
         nodes = [node for case in made["cases"].values() for node in case["nodes"]]
         drawn = sum(node["labelled"] for node in nodes)
         tell(f"{out}: {len(made['cases'])} cases, {len(nodes)} nodes, {drawn} labelled; all of them in truth/, {TRUTH}")

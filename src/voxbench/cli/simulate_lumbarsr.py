@@ -18,6 +18,8 @@ def lumbarsr(
     seed: int = 0,
     noise_hu: float = 20.0,
     microct: Annotated[list[Path] | None, cyclopts.Parameter(negative="")] = None,
+    jobs: int = 1,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -30,27 +32,29 @@ def lumbarsr(
         seed: Another seed is another data set.
         noise_hu: Standard deviation of the noise in a 1 mm slice behind the soft kernel, HU; the others follow from it.
         microct: Degrade these micro-CT volumes (HU, 105 um) instead of phantoms; a sample each.
+        jobs: Processes that make cases at the same time; a data set appears whole, so a second start begins anew.
+        dry_run: Print the cases and what is known of their memory and time; make nothing.
         force: Replace a simulated data set that is there.
         json: Print truth.json on standard output too.
     """
-    from pydantic import ValidationError
-
-    from voxbench.challenges.lumbarsr.simulation import TRUTH, LumbarsrSimulation, degrade, simulate
+    from voxbench.challenges.lumbarsr.simulation import MARKS, TRUTH, LumbarsrSimulation, degrade, line, simulate
+    from voxbench.challenges.lumbarsr.simulation import jobs as jobs_of
     from voxbench.cli.progress import lines
-    from voxbench.errors import UsageError
+    from voxbench.cli.simulating import plan_of, runner, settings_of
+    from voxbench.jobs import Manner
 
-    try:
-        values = {"cases": len(microct) if microct else cases, "size": size, "seed": seed, "noise_hu": noise_hu}
-        settings = LumbarsrSimulation.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']}") from error
+    values = {"cases": len(microct) if microct else cases, "size": size, "seed": seed, "noise_hu": noise_hu}
+    settings = settings_of(LumbarsrSimulation, values)
+    manner = Manner(jobs)
+    if dry_run:
+        plan_of("lumbarsr", (out, MARKS, force), jobs_of(out, settings, microct or ()), manner, json)
+        return
     with lines("simulating") as tell:
+        how = runner(manner, line, tell)
         if microct:
-            samples = degrade(out, microct, settings, force=force, progress=tell)
+            samples = degrade(out, microct, settings, force=force, runner=how)
         else:
-            samples = simulate(out, settings, force=force, progress=tell)
+            samples = simulate(out, settings, force=force, runner=how)
         tell(f"{out}: {', '.join(samples)}, each with its micro-CT and eight clinical sequences; truth in {TRUTH}")
     if json:
         print((out / TRUTH).read_text(encoding="utf-8"))

@@ -21,6 +21,8 @@ def spider(
     noise: float = 0.03,
     space_every: int = 4,
     mark_partial: Switch = False,
+    jobs: int = 1,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -36,24 +38,25 @@ def spider(
         noise: Standard deviation of the noise; the brightest tissue is about 1.
         space_every: Every n-th patient, from the first, has a T2 SPACE series too; 0 for none.
         mark_partial: Give vertebrae that the field of view cuts 101 to 125 (the official masks have none).
+        jobs: Processes that make cases at the same time; a data set appears whole, so a second start begins anew.
+        dry_run: Print the cases and what is known of their memory and time; make nothing.
         force: Replace a simulated data set that is there.
         json: Print truth.json on standard output too.
     """
-    from pydantic import ValidationError
-
-    from voxbench.challenges.spider.simulation import TRUTH, SpiderSimulation, simulate
+    from voxbench.challenges.spider.simulation import MARKS, TRUTH, SpiderSimulation, line, simulate
+    from voxbench.challenges.spider.simulation import jobs as jobs_of
     from voxbench.cli.progress import lines
-    from voxbench.errors import UsageError
+    from voxbench.cli.simulating import plan_of, runner, settings_of
+    from voxbench.jobs import Manner
 
     values = {"cases": cases, "seed": seed, "inplane_mm": inplane_mm, "slice_mm": slice_mm, "noise": noise}
-    try:
-        settings = SpiderSimulation.model_validate(values | {"space_every": space_every, "mark_partial": mark_partial})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']}") from error
+    settings = settings_of(SpiderSimulation, values | {"space_every": space_every, "mark_partial": mark_partial})
+    manner = Manner(jobs)
+    if dry_run:
+        plan_of("spider", (out, MARKS, force), jobs_of(out, settings, labels or ()), manner, json)
+        return
     with lines("simulating") as tell:
-        series = simulate(out, settings, labels or (), force=force, progress=tell)
+        series = simulate(out, settings, labels or (), force=force, runner=runner(manner, line, tell))
         tell(f"{out}: {len(series)} series with label maps; what is known of them in {TRUTH}")
     if json:
         print((out / TRUTH).read_text(encoding="utf-8"))

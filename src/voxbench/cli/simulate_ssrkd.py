@@ -23,6 +23,7 @@ def ssrkd(
     geometry: str = "consistent",
     keep_hu: Switch = False,
     jobs: int = 1,
+    dry_run: Switch = False,
     force: Switch = False,
     json: Switch = False,
 ) -> None:
@@ -40,34 +41,32 @@ def ssrkd(
         views: Degrees, 0 from the front, 90 from the left: a list (0,90) or first:last:step.
         geometry: "consistent" (sees the whole volume) or "released" (as the organisers' file has it: 59 % of a knee).
         keep_hu: Write each CT as NIfTI in HU too.
-        jobs: Processes.
+        jobs: Processes that make cases at the same time; a data set appears whole, so a second start begins anew.
+        dry_run: Print the cases and what is known of their memory and time; make nothing.
         force: Replace a simulated data set that is there.
         json: Print truth.json on standard output too.
     """
-    from pydantic import ValidationError
-
     from voxbench.challenges.ssrkd.geometry import warning_of
     from voxbench.challenges.ssrkd.radiographs import device_of
-    from voxbench.challenges.ssrkd.simulation import TRUTH, SsrkdSimulation, simulate
+    from voxbench.challenges.ssrkd.simulation import MARKS, TRUTH, SsrkdSimulation, line, simulate
+    from voxbench.challenges.ssrkd.simulation import jobs as jobs_of
     from voxbench.challenges.ssrkd.writing import INFO
     from voxbench.cli.degrees import degrees_of
     from voxbench.cli.progress import lines
-    from voxbench.errors import UsageError
+    from voxbench.cli.simulating import plan_of, runner, settings_of
+    from voxbench.jobs import Manner
 
     values = {"cases": cases, "unlabelled": unlabelled, "shapes": shapes, "size": size, "seed": seed}
     values |= {"noise_hu": noise_hu, "keep_hu": keep_hu, "angles": degrees_of(views), "geometry": geometry}
-    try:
-        settings = SsrkdSimulation.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{name}: {first['msg']}, got {first['input']}") from error
-    if jobs < 1:
-        raise UsageError(f"--jobs must be at least 1; got {jobs}")
+    settings = settings_of(SsrkdSimulation, values)
+    manner = Manner(jobs)
+    if dry_run:
+        plan_of("ssrkd", (out, MARKS, force), jobs_of(out, settings), manner, json)
+        return
     with lines("simulating") as tell:
         if (warning := warning_of(device_of(settings.geometry, settings.size))) is not None:
             tell(f"warning: {warning}")
-        made = simulate(out, settings, workers=jobs, force=force, progress=tell)
+        made = simulate(out, settings, force=force, runner=runner(manner, line, tell))
         tell(f"{out}: {len(made)} knees; splits in {INFO}, truth in {TRUTH}, meshes in mm in meshes/")
     if json:
         print((out / TRUTH).read_text(encoding="utf-8"))

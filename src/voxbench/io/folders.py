@@ -40,6 +40,21 @@ def files_by_case(folder: Path, endings: Sequence[str] = VOLUMES) -> dict[str, P
     return found
 
 
+def require_files(paths: Sequence[Path], what: str) -> None:
+    """Refuse files that are not there, before the work starts.
+
+    Args:
+        paths: The files.
+        what: What each is called in messages.
+
+    Raises:
+        FileReadError: Some are not there; all of them are named.
+    """
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise FileReadError(f"no such {what}\n  " + "\n  ".join(missing))
+
+
 def refuse_foreign(paths: Sequence[Path], force: bool) -> None:
     """Refuse to write where something lies that no earlier start of ours left.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voxbench.jobs.data_set import Runner, make_all
 from voxbench.jobs.job import Job, Outcome, Record
 from voxbench.jobs.memory import Need
 from voxbench.jobs.planning import Plan, plan
@@ -16,7 +17,9 @@ __all__ = [
     "Plan",
     "Record",
     "Records",
+    "Runner",
     "Told",
+    "make_all",
     "plan",
     "records_of_files",
     "require_all",

@@ -28,6 +28,7 @@ from voxbench.geometry.articulation import Articulation, KneePose
 from voxbench.geometry.inside import inside
 from voxbench.geometry.seating import pose_meshes
 from voxbench.io import read_mesh, read_views, read_volume
+from voxbench.jobs import run
 from voxbench.simulate.phantoms.knee_shapes import analytic_knee
 
 SIZE = 48
@@ -55,8 +56,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, coarse: object) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation, "_model", lambda _: coarse)
         told: list[str] = []
-        names = simulate(out, SETTINGS, progress=told.append)
-    assert [line.partition(":")[0] for line in told] == list(names)
+        names = simulate(out, SETTINGS, runner=functools.partial(run, told=lambda done: told.append(done.key)))
+    assert told == list(names)
     assert len(names) == 3
     return out
 

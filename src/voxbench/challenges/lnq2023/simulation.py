@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from voxbench.errors import InputError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.io import read_labels, read_volume, write_json, write_labels, write_volume
 from voxbench.io.folders import new_data_set, require_replaceable
+from voxbench.jobs import Job, Record, Runner, make_all, run
 from voxbench.metrics.nodes import SHORT_AXIS_MM, Node, measured
 from voxbench.simulate.annotations import HASTE, ONE_IN_FIVE, index_nodes
 from voxbench.simulate.ct import KERNELS, pixel_noise
@@ -33,7 +34,6 @@ PIXEL = (0.826, 0.13, 0.598, 1.523)
 """Their pixel spacing: median, spread of the logarithm, smallest, largest, mm."""
 BLUR_MM = 0.47
 """Standard deviation of a soft kernel's point spread in plane."""
-Told = Callable[[str], None]
 Spacing = Annotated[float, Field(gt=0.2, le=20)]
 
 
@@ -82,7 +82,7 @@ def simulate(
     background: Background | None = None,
     *,
     force: bool = False,
-    progress: Told | None = None,
+    runner: Runner = run,
 ) -> dict[str, Any]:
     """Write the data set; the folder appears when it is complete, or not at all.
 
@@ -94,7 +94,7 @@ def simulate(
         settings: How many, how large, labelled how.
         background: A CT to plant into, instead of phantoms.
         force: Replace a simulated data set that is there (nothing else is ever replaced).
-        progress: Called with a line per case.
+        runner: How the cases are done; one after another in this process if not given.
 
     Returns:
         The content of truth.json.
@@ -102,21 +102,58 @@ def simulate(
     Raises:
         FileWriteError: ``out`` holds something, or cannot be written.
         InputError: The CT cannot be used.
+        JobError: A case could not be made.
     """
     require_replaceable(out, MARKS, force)
-    real = None if background is None else _real(background)
     truth: dict[str, Any] = {"simulated": "voxbench simulate lnq2023", "settings": settings.model_dump(mode="json")}
     truth["background"] = "phantom" if background is None else background.ct.name
-    truth["cases"] = {}
-    with new_data_set(out, MARKS, force) as folder:
-        for number, (split, case) in enumerate(settings.names):
-            rng = np.random.default_rng([settings.seed, 0x17A2, number])
-            made = _phantom(settings, rng) if real is None else _planted(real, settings, rng)
-            truth["cases"][case] = known = _write(folder, (split, case), made, settings, rng)
-            if progress is not None:
-                progress(_line(case, known))
-        write_json(folder / TRUTH, truth)
+    try:
+        if background is not None:
+            _real(background)  # before anything is made
+        with new_data_set(out, MARKS, force) as folder:
+            made = make_all(jobs(folder, settings, background), folder, runner)
+            truth["cases"] = {record["case"]: record["truth"] for record in made}
+            write_json(folder / TRUTH, truth)
+    finally:
+        _real.cache_clear()
     return truth
+
+
+def jobs(folder: Path, settings: Lnq2023Simulation, background: Background | None = None) -> tuple[Job, ...]:
+    """The cases of a data set, each made by itself.
+
+    Args:
+        folder: Of the data set.
+        settings: How many, how large, labelled how.
+        background: A CT to plant into, instead of phantoms.
+    """
+    make = partial(make_case, folder=folder, settings=settings, background=background)
+    return tuple(Job(name[1], partial(make, number)) for number, name in enumerate(settings.names))
+
+
+def make_case(number: int, folder: Path, settings: Lnq2023Simulation, background: Background | None) -> Record:
+    """Make one case and write its files.
+
+    Args:
+        number: Which, from 0.
+        folder: Of the data set.
+        settings: How large, labelled how.
+        background: The CT, if there is one; a process reads it once.
+
+    Returns:
+        What is known of it.
+    """
+    rng = np.random.default_rng([settings.seed, 0x17A2, number])
+    made = _phantom(settings, rng) if background is None else _planted(_real(background), settings, rng)
+    name = settings.names[number]
+    return {"case": name[1], "truth": _write(folder, name, made, settings, rng)}
+
+
+def line(record: Record) -> str:
+    """What to say of a case: how many nodes."""
+    nodes = record["truth"]["nodes"]
+    due, drawn = sum(node["over_1_cm"] for node in nodes), sum(node["labelled"] for node in nodes)
+    return f"{record['case']}  {len(nodes)} nodes, {due} over 1 cm, {drawn} labelled"
 
 
 def _phantom(settings: Lnq2023Simulation, rng: np.random.Generator) -> Planted:
@@ -141,6 +178,7 @@ def _planted(real: tuple[Volume, Mask], settings: Lnq2023Simulation, rng: np.ran
     return Planted(_rounded(made.ct.array, ct.grid), made.labels, made.nodes)
 
 
+@lru_cache(maxsize=1)
 def _real(background: Background) -> tuple[Volume, Mask]:
     """The CT, and where nodes may lie in it."""
     ct = whole_hu(read_volume(background.ct))
@@ -198,9 +236,3 @@ def _write(
 def _known(node: dict[str, Any], size: Node | None, due: bool, drawn: bool) -> dict[str, Any]:
     axes = {} if size is None else {"long_axis_mm": size.long_axis_mm, "short_axis_mm": size.short_axis_mm}
     return node | axes | {"over_1_cm": due, "labelled": drawn}
-
-
-def _line(case: str, known: dict[str, Any]) -> str:
-    nodes = known["nodes"]
-    due, drawn = sum(node["over_1_cm"] for node in nodes), sum(node["labelled"] for node in nodes)
-    return f"{case}  {len(nodes)} nodes, {due} over 1 cm, {drawn} labelled"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from voxbench.challenges.lumbarsr.simulation import TRUTH, LumbarsrSimulation, degrade
-from voxbench.errors import FileReadError, UsageError
+from voxbench.errors import UsageError
 from voxbench.io import sha256
+from voxbench.io.folders import require_files
+from voxbench.jobs import run
 
 
 def paired(
@@ -26,7 +29,7 @@ def paired(
         micro_cts: Volumes in HU, 105 um between voxels, a sample each.
         settings: Kernels, noise, seed; as many cases as files.
         cache: Folder that will hold it.
-        progress: Called with each sample and sequence.
+        progress: Called with each sample.
 
     Returns:
         The folder; its samples are ``settings.samples``, in the order of the files.
@@ -36,9 +39,7 @@ def paired(
         GridMismatchError: A volume has another spacing.
         UsageError: A file is given twice.
     """
-    missing = [str(path) for path in micro_cts if not path.is_file()]
-    if missing:
-        raise FileReadError("no such micro-CT\n  " + "\n  ".join(missing))
+    require_files(micro_cts, "micro-CT")
     hashes = [sha256(path) for path in micro_cts]
     for path, found in zip(micro_cts, hashes, strict=True):
         if hashes.count(found) > 1:
@@ -46,5 +47,6 @@ def paired(
     decides = json.dumps([hashes, settings.model_dump(mode="json")], sort_keys=True)
     folder = cache / f"microct_{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
     if not (folder / TRUTH).is_file():
-        degrade(folder, micro_cts, settings, progress=progress)
+        told = None if progress is None else lambda outcome: progress(outcome.key)
+        degrade(folder, micro_cts, settings, runner=partial(run, told=told))
     return folder

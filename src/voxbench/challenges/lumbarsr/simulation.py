@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +17,14 @@ from voxbench.config import Config
 from voxbench.errors import GridMismatchError
 from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.io import read_volume, write_json, write_labels, write_volume
-from voxbench.io.folders import new_data_set
+from voxbench.io.folders import new_data_set, require_files
+from voxbench.jobs import Job, Record, Runner, make_all, run
 from voxbench.simulate.ct import KERNELS, Kernel, Placement, Protocol, registered, scan
 from voxbench.simulate.phantoms.vertebra import CORTICAL, TRABECULAR, VertebraAnatomy, vertebra_phantom
 
 TRUTH = "truth.json"
+MARKS = (TRUTH, "RegisteredData")
+"""What tells a simulated data set from any other folder."""
 SPACING_TOLERANCE = 0.02
 SIGMA_OF_WIDTH = 1 / np.sqrt(8 * np.log(2))
 Size = Annotated[int, Field(ge=32, le=2048)]
@@ -71,7 +75,7 @@ def simulate(
     settings: LumbarsrSimulation,
     *,
     force: bool = False,
-    progress: Callable[[str], None] | None = None,
+    runner: Runner = run,
 ) -> tuple[str, ...]:
     """Write phantoms in the official layout; the folder appears when it is complete, or not at all.
 
@@ -84,16 +88,16 @@ def simulate(
         out: The folder; refused if there is something in it.
         settings: How many, how large, seen how.
         force: Replace a simulated data set that is there (nothing else is ever replaced).
-        progress: Called with each sample and sequence.
+        runner: How the cases are done; one after another in this process if not given.
 
     Returns:
         The samples' names.
 
     Raises:
         FileWriteError: ``out`` holds something, or cannot be written.
+        JobError: A sample could not be made.
     """
-    makers = [lambda rng, n=n: _phantom(settings, n, rng) for n in range(settings.cases)]
-    return _written(out, settings, makers, (force, progress))
+    return _written(out, settings, (), (force, runner))
 
 
 def degrade(
@@ -102,7 +106,7 @@ def degrade(
     settings: LumbarsrSimulation,
     *,
     force: bool = False,
-    progress: Callable[[str], None] | None = None,
+    runner: Runner = run,
 ) -> tuple[str, ...]:
     """The same from micro-CT files, a sample each; nothing of the phantom's settings is used.
 
@@ -111,44 +115,70 @@ def degrade(
         micro_cts: Volumes in HU, 105 um between voxels (2 % off is let pass), slices along the third axis.
         settings: Kernels, noise, seed.
         force: Replace a simulated data set that is there.
-        progress: Called with each sample and sequence.
+        runner: How the cases are done; one after another in this process if not given.
 
     Raises:
-        GridMismatchError: A volume has another spacing.
+        FileReadError: A volume is not there.
         FileWriteError: ``out`` holds something, or cannot be written.
+        JobError: A volume cannot be read, or has another spacing.
     """
-    makers = [lambda _, path=path: _real(path) for path in micro_cts]
-    return _written(out, settings.model_copy(update={"cases": len(makers)}), makers, (force, progress))
+    return _written(out, settings.model_copy(update={"cases": len(micro_cts)}), micro_cts, (force, runner))
 
 
-_Make = Callable[[np.random.Generator], _Object]
+def jobs(folder: Path, settings: LumbarsrSimulation, micro_cts: Sequence[Path] = ()) -> tuple[Job, ...]:
+    """The samples of a data set, each made by itself.
+
+    Args:
+        folder: Of the data set.
+        settings: How many, how large, seen how.
+        micro_cts: Volumes to be degraded instead of phantoms, as many as the settings have cases.
+
+    Raises:
+        FileReadError: Volumes are not there; all of them are named.
+    """
+    require_files(micro_cts, "micro-CT")
+    sources = micro_cts or [None] * settings.cases
+    whole = zip(settings.samples, enumerate(sources), strict=True)
+    return tuple(Job(sample, partial(make_sample, sample, one, folder, settings)) for sample, one in whole)
+
+
+def make_sample(sample: str, one: tuple[int, Path | None], folder: Path, settings: LumbarsrSimulation) -> Record:
+    """Make one sample and write its files.
+
+    Args:
+        sample: Its name.
+        one: Its number, from 0, and the micro-CT, if there is one.
+        folder: Of the data set.
+        settings: How large, seen how.
+
+    Returns:
+        What is known of it.
+    """
+    number, source = one
+    rng = np.random.default_rng([settings.seed, 0x10B5, number])
+    made = _phantom(settings, number, rng) if source is None else _real(source)
+    sequences = _write(folder, sample, made, settings, rng)
+    return {"case": sample, "truth": {**made.truth, "sequences": sequences}}
+
+
+def line(record: Record) -> str:
+    """What to say of a sample."""
+    return f"{record['case']}  micro-CT and {len(record['truth']['sequences'])} sequences"
 
 
 def _written(
-    out: Path,
-    settings: LumbarsrSimulation,
-    makers: Sequence[_Make],
-    manner: tuple[bool, Callable[[str], None] | None],
+    out: Path, settings: LumbarsrSimulation, micro_cts: Sequence[Path], manner: tuple[bool, Runner]
 ) -> tuple[str, ...]:
-    force, progress = manner
-    truth: dict[str, Any] = {}
-    with new_data_set(out, (TRUTH, "RegisteredData"), force) as folder:
-        for number, (sample, make) in enumerate(zip(settings.samples, makers, strict=True)):
-            rng = np.random.default_rng([settings.seed, 0x10B5, number])
-            made = make(rng)
-            truth[sample] = {**made.truth, "sequences": _write(folder, sample, made, settings, rng, progress)}
+    force, runner = manner
+    with new_data_set(out, MARKS, force) as folder:
+        made = make_all(jobs(folder, settings, micro_cts), folder, runner)
         about = {"simulated": "voxbench simulate lumbarsr", "settings": settings.model_dump(mode="json")}
-        write_json(folder / TRUTH, {**about, "samples": truth})
+        write_json(folder / TRUTH, {**about, "samples": {record["case"]: record["truth"] for record in made}})
     return settings.samples
 
 
 def _write(
-    folder: Path,
-    sample: str,
-    made: _Object,
-    settings: LumbarsrSimulation,
-    rng: np.random.Generator,
-    progress: Callable[[str], None] | None,
+    folder: Path, sample: str, made: _Object, settings: LumbarsrSimulation, rng: np.random.Generator
 ) -> dict[str, Any]:
     """The files of one sample; what every sequence was made with."""
     shifts = {plane: rng.uniform(0, 1, 2) for plane in ("195X", "586X")}
@@ -167,7 +197,7 @@ def _write(
         x, y = shifts[case.sequence[:4]]
         placement = Placement((float(x), float(y), float(rng.uniform(0, 1))))
         native = scan(made.ct, protocol, rng, placement)
-        case.native(folder).parent.mkdir(parents=True)
+        case.native(folder).parent.mkdir(parents=True, exist_ok=True)
         write_volume(case.native(folder), native)
         write_volume(case.registered(folder), registered(native, made.micro.grid))
         write_labels(case.bone_masks(folder)[0], made.bone)
@@ -176,8 +206,6 @@ def _write(
             "noise_hu": protocol.noise,
             "shift_native_voxels": list(placement.shift),
         }
-        if progress is not None:
-            progress(case.key)
     return known
 
 

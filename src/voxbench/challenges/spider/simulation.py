@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,16 @@ from voxbench.geometry import Grid, LabelMap, Volume
 from voxbench.geometry.orientation import Reordering
 from voxbench.geometry.spine_labels import classes_of, structure_of
 from voxbench.io import read_labels, write_json, write_labels, write_table, write_volume
-from voxbench.io.folders import new_data_set
+from voxbench.io.folders import new_data_set, require_files
+from voxbench.jobs import Job, Record, Runner, make_all, run
 from voxbench.simulate.phantoms.spine import spine_phantom
 from voxbench.simulate.phantoms.spine_shape import SpineAnatomy, SpineShape
 from voxbench.simulate.spine_mri import Look, render_spine, thick_labels, tissues_of
 from voxbench.simulate.spine_mri import Sequence as Kind
 
 TRUTH = "truth.json"
+MARKS = (TRUTH, MASKS)
+"""What tells a simulated data set from any other folder."""
 LAYERS = 3
 PADDING, SCALE, TOP = -1000, 4096, 3096
 """Of files stored left, back, up: value outside the field of view, range of the middle 90 %, largest value."""
@@ -72,7 +76,7 @@ def simulate(
     labels: Sequence[Path] = (),
     *,
     force: bool = False,
-    progress: Callable[[str], None] | None = None,
+    runner: Runner = run,
 ) -> tuple[str, ...]:
     """Write a data set in the official layout; the folder appears when it is complete, or not at all.
 
@@ -85,40 +89,71 @@ def simulate(
         settings: How many, how fine, how noisy.
         labels: Label maps to be imaged instead of drawn spines, a patient each.
         force: Replace a simulated data set that is there (nothing else is ever replaced).
-        progress: Called with the name of each series.
+        runner: How the cases are done; one after another in this process if not given.
 
     Returns:
         Names of the series.
 
     Raises:
-        InputError: A label map cannot be read or holds labels that mean nothing.
+        FileReadError: A label map is not there.
         FileWriteError: ``out`` holds something, or cannot be written.
+        JobError: A label map cannot be read or holds labels that mean nothing; a patient could not be made.
     """
-    count = len(labels) or settings.cases
-    names: list[str] = []
-    overview: list[dict[str, object]] = []
-    gradings: list[dict[str, object]] = []
-    truth: dict[str, Any] = {}
-    with new_data_set(out, (TRUTH, MASKS), force) as folder:
+    with new_data_set(out, MARKS, force) as folder:
+        todo = jobs(folder, settings, labels)
         for sub in (IMAGES, MASKS):
             (folder / sub).mkdir()
-        for patient in range(1, count + 1):
-            rng = np.random.default_rng([settings.seed, 0x5B1DE7, patient])
-            person = _user_s(labels[patient - 1], rng) if labels else _drawn(settings, rng)
-            rows = _write_patient(folder, patient, person, settings, rng)
-            for row in rows:
-                row["subset"] = "validation" if patient % 5 == 0 or (count < 5 and patient == count > 1) else "training"
-                names.append(str(row["new_file_name"]))
-                if progress is not None:
-                    progress(names[-1])
-            overview += rows
-            gradings += _gradings(patient, person, int(str(rows[0]["num_discs"])))
-            truth[str(patient)] = person.truth
+        made = make_all(todo, folder, runner)
+        overview = [row for record in made for row in record["overview"]]
         write_table(folder / OVERVIEW, overview)
-        write_table(folder / GRADINGS, gradings, GRADING_COLUMNS)
+        write_table(folder / GRADINGS, [row for record in made for row in record["gradings"]], GRADING_COLUMNS)
         about = {"simulated": "voxbench simulate spider", "settings": settings.model_dump(mode="json")}
-        write_json(folder / TRUTH, {**about, "patients": truth})
-    return tuple(names)
+        write_json(folder / TRUTH, {**about, "patients": {record["case"]: record["truth"] for record in made}})
+    return tuple(str(row["new_file_name"]) for row in overview)
+
+
+def jobs(folder: Path, settings: SpiderSimulation, labels: Sequence[Path] = ()) -> tuple[Job, ...]:
+    """The patients of a data set, each made by itself.
+
+    Args:
+        folder: Where images/ and masks/ are.
+        settings: How many, how fine, how noisy.
+        labels: Label maps to be imaged instead of drawn spines.
+
+    Raises:
+        FileReadError: Label maps are not there; all of them are named.
+    """
+    require_files(labels, "label map")
+    count = len(labels) or settings.cases
+    sources = [(number, labels[number - 1] if labels else None) for number in range(1, count + 1)]
+    return tuple(Job(str(one[0]), partial(make_patient, one, count, folder, settings)) for one in sources)
+
+
+def make_patient(one: tuple[int, Path | None], count: int, folder: Path, settings: SpiderSimulation) -> Record:
+    """Make one patient and write the files.
+
+    Args:
+        one: Number, from 1, and the label map, if there is one.
+        count: Patients of the data set.
+        folder: Where images/ and masks/ are.
+        settings: How fine, how noisy.
+
+    Returns:
+        Rows of both tables, and what is known of the spine.
+    """
+    patient, source = one
+    rng = np.random.default_rng([settings.seed, 0x5B1DE7, patient])
+    person = _drawn(settings, rng) if source is None else _user_s(source, rng)
+    rows = _write_patient(folder, patient, person, settings, rng)
+    for row in rows:
+        row["subset"] = "validation" if patient % 5 == 0 or (count < 5 and patient == count > 1) else "training"
+    gradings = _gradings(patient, person, int(str(rows[0]["num_discs"])))
+    return {"case": str(patient), "overview": rows, "gradings": gradings, "truth": person.truth}
+
+
+def line(record: Record) -> str:
+    """What to say of a patient: the series."""
+    return f"{record['case']}  {', '.join(row['new_file_name'] for row in record['overview'])}"
 
 
 def _drawn(settings: SpiderSimulation, rng: np.random.Generator) -> _Person:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from voxbench.io import write_json, write_views, write_volume
 from voxbench.io.articulated_limbs import installed_folder, read_articulated_knee
 from voxbench.io.folders import new_data_set, require_replaceable
 from voxbench.io.lower_limbs import fetch_knee_shapes
-from voxbench.jobs import Job, Manner, Outcome, Record, require_all, run
+from voxbench.jobs import Job, Record, Runner, make_all, run
 from voxbench.simulate.knees import Knee, KneeVariation, random_knee
 from voxbench.simulate.phantoms.knee import BoneTissue, knee_phantom
 from voxbench.simulate.phantoms.knee_shapes import analytic_knee
@@ -133,9 +132,8 @@ def simulate(
     out: Path,
     settings: SsrkdSimulation,
     *,
-    workers: int = 1,
     force: bool = False,
-    progress: Callable[[str], None] | None = None,
+    runner: Runner = run,
 ) -> tuple[str, ...]:
     """Write knees; the folder appears when it is complete, or not at all.
 
@@ -146,9 +144,8 @@ def simulate(
     Args:
         out: The folder; refused if there is something in it.
         settings: How many, of which shapes, how large.
-        workers: Processes.
         force: Replace a simulated data set that is there (nothing else is ever replaced).
-        progress: Called with each case.
+        runner: How the cases are done; one after another in this process if not given.
 
     Returns:
         The cases' names.
@@ -162,9 +159,7 @@ def simulate(
     model = shape_model(settings)
     plan = planned(settings)
     with new_data_set(out, MARKS, force) as folder:
-        jobs = [Job(one.case, partial(make_case, one, folder, settings)) for one in plan]
-        outcomes = run(jobs, Manner(workers), None if progress is None else lambda done: progress(_line(done)))
-        require_all(outcomes)
+        made = make_all(jobs(folder, settings), folder, runner)
         patients = {one.case: one.patient for one in plan if one.labelled}
         splits = split_patients(patients, settings.seed)
         info = {**splits, "unlabelled": [one.case for one in plan if not one.labelled]}
@@ -172,8 +167,18 @@ def simulate(
         write_json(folder / INFO, {**info, "patients": {one.case: one.patient for one in plan}})
         about = {"simulated": "voxbench simulate ssrkd", "settings": settings.model_dump(mode="json")}
         about |= {"shapes": repr(model), "bones": list(BONES)}
-        write_json(folder / TRUTH, {**about, "cases": {done.key: done.record for done in outcomes}})
+        write_json(folder / TRUTH, {**about, "cases": {record["case"]: record["truth"] for record in made}})
     return tuple(one.case for one in plan)
+
+
+def jobs(folder: Path, settings: SsrkdSimulation) -> tuple[Job, ...]:
+    """The knees of a data set, each made by itself.
+
+    Args:
+        folder: Of the data set.
+        settings: How many, of which shapes, how large.
+    """
+    return tuple(Job(one.case, partial(make_case, one, folder, settings)) for one in planned(settings))
 
 
 def shape_model(settings: SsrkdSimulation) -> ShapeModel:
@@ -220,7 +225,7 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
     bones = {bone: cut_mesh(mesh, *sides_of(grid)) for bone, mesh in knee.bones.items()}
     truth = Truth(bones, phantom.labels) if one.labelled else None
     write_case(folder, one.case, (scaled(ct), truth), settings.recipe, rng)
-    return {
+    known = {
         "patient": one.patient,
         "labelled": one.labelled,
         "side": knee.side,
@@ -231,6 +236,7 @@ def make_case(one: Planned, folder: Path, settings: SsrkdSimulation) -> Record:
         "world_from_stored": frame.world_from_stored.matrix.tolist(),
         "world_from_voxel": grid.world_from_voxel.matrix.tolist(),
     }
+    return {"case": one.case, "truth": known}
 
 
 def draw_knee(model: ShapeModel, one: Planned, settings: SsrkdSimulation) -> Knee:
@@ -255,9 +261,8 @@ def seen(ct: Volume, settings: SsrkdSimulation, rng: np.random.Generator) -> Vol
     return Volume(np.clip(np.rint(image), -1024, 3071).astype(np.int16), ct.grid)
 
 
-def _line(done: Outcome) -> str:
-    if done.record is None:
-        return f"{done.key}: failed: {done.error}"
-    pose = done.record["pose"]
-    kind = "" if done.record["labelled"] else ", unlabelled"
-    return f"{done.key}: {done.record['side']}, {pose['flexion']:.0f} degrees bent{kind}   {done.seconds:.0f} s"
+def line(record: Record) -> str:
+    """What to say of a knee."""
+    known = record["truth"]
+    kind = "" if known["labelled"] else ", unlabelled"
+    return f"{record['case']}: {known['side']}, {known['pose']['flexion']:.0f} degrees bent{kind}"

@@ -72,7 +72,7 @@ def write_case(
     """
     image, truth = content
     case = Processed(folder / PROCESSED / name)
-    case.folder.mkdir(parents=True)
+    case.folder.mkdir(parents=True, exist_ok=True)
     write_ct(case, image, np.array(recipe.middle))
     views = recipe.angles, recipe.views
     write_radiographs(case, image, views, recipe.noise, rng)
@@ -81,7 +81,7 @@ def write_case(
         write_labels_stored(case, truth.labels)
         write_meshes(case, truth.bones, frame)
         write_shadows(case, truth.bones, views)
-        (folder / MESHES / name).mkdir(parents=True)
+        (folder / MESHES / name).mkdir(parents=True, exist_ok=True)
         for bone in BONES:
             write_mesh(mesh_file(folder / MESHES, name, bone), truth.bones[bone])
         write_samples(case, sample_points(truth.bones, frame, recipe.points, recipe.jitter_mm, rng), frame)
