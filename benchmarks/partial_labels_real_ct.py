@@ -31,6 +31,8 @@ TRAIN_SEED, TEST_SEED = 202, 101
 CASES, TEST = 8, 4
 MARGIN_MM = 20.0
 PICTURE_MM = 45.0
+USELESS = 0.1
+"""A Dice below which rows are not compared."""
 PARTS = ("Networks trained on phantoms", "Networks trained on other plantings into this CT")
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -137,6 +139,8 @@ def write(parts: list[list[dict[str, Any]]], options: argparse.Namespace) -> Non
         + ", ".join(f"{row['dice_on_phantoms']:.3f} ({row['name']})" for row in parts[0])
         + "."
     )
+    if max(row["dice"] for row in parts[0]) < USELESS:
+        phantoms += " On a real CT none of them is of any use, so differences between the rows mean nothing."
     for title, rows, words in zip(PARTS, parts, (phantoms, same_person(options.work)), strict=False):
         lines += ["", f"## {title}", "", words, "", *table(rows)]
     lines += [
