@@ -43,11 +43,14 @@ def main() -> None:
     parser.add_argument("--phantoms", type=Path, required=True, help="folder --work of partial_labels.py")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=[UPPER, NAIVE, "ignore"])
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--phantoms-only", action="store_true", help="leave the second part out")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     plant(options.work)
     parts = [[{"name": name, "seed": 0} | from_phantoms(options, name) for name in options.rows]]
     write(parts, options)
+    if options.phantoms_only:
+        return
     plant_to_learn(options.work)
     parts += [[{"name": name, "seed": 0} | made(options.work, name, 0, STEPS) for name in options.rows]]
     write(parts, options)

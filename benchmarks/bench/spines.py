@@ -1,6 +1,6 @@
 """Real lumbar MRI as two folders in SPIDER's layout, to learn from and to test with; no patient is in both.
 
-python -m bench.spines DATA OUT [--sources chu myo zukic]      # DATA/spine_mri holds the images; OUT/train and OUT/test
+python -m bench.spines DATA OUT [--sources chu myo zukic] [--third 0]      # DATA/spine_mri; OUT/train and OUT/test
 
 Outlines of vertebral bodies (Chu 2015, doi:10.1371/journal.pone.0143327; Burian 2019, doi:10.1186/s12891-019-2528-x;
 Zukic 2014, doi:10.1111/cgf.12343) and of discs (Menezes-Reis 2016, doi:10.21037/qims.2016.08.01). Zukic's first body is
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sources", nargs="+", default=["chu", "menezes", "myo", "zukic"])
+    parser.add_argument("--third", type=int, choices=(0, 1, 2), default=0, help="of each source, for tests")
     options = parser.parse_args()
     rows: dict[str, list[dict[str, object]]] = {"train": [], "test": []}
     seen: dict[str, int] = {}
@@ -38,7 +39,7 @@ def main() -> None:
         if source not in options.sources:
             continue
         seen[source] = seen.get(source, 0) + 1
-        part = "test" if seen[source] % TEST == 0 else "train"
+        part = "test" if seen[source] % TEST == options.third else "train"
         image, labels = converted(path, source, cut=part == "train")
         name = f"{patient}_{'t1' if source == 'myo' else 't2'}"
         for folder in ("images", "masks"):

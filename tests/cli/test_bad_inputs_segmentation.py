@@ -107,7 +107,7 @@ def spines() -> None:
         "slice": (spine(one), one, spine(one), one),
         "flat": (good, flat, good, flat),
         "hole": (hole, LUMBAR, good, LUMBAR),
-        "constant": (0 * hole + 7, LUMBAR, good, LUMBAR),
+        "constant": (np.full_like(hole, 7), LUMBAR, good, LUMBAR),
         "unlabelled": (good, LUMBAR, None, LUMBAR),
     }
     for name, (image, grid, labels, of) in odd.items():
@@ -282,7 +282,7 @@ def test_a_pair_that_cannot_be_prepared_leaves_a_record_of_that_only(voxbench, w
     done = voxbench("prepare", "lnq2023", "--data", world / f"pairs_{pairs}", "--out", tmp_path / "out")
     assert (done.code, says in done.err) == (1, True), done.err
     left = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
-    assert left == {f"cases/preparation/{name}.json" for name in (CASE, "run")}
+    assert left == {f"cases/preparation/{name}.json" for name in (CASE, "run", "status")}
 
 
 @pytest.mark.parametrize(("name", "voxels"), [("slice", 1), ("flat", 6)])

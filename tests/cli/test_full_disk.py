@@ -44,6 +44,7 @@ def refused(done, out: Path, kill_runs) -> None:
     assert done.err.count("voxbench: ") == 1
     assert "No space left on device" in done.err
     assert "Traceback" not in done.err
+    assert ".part." not in done.err
     assert kill_runs.half_files(out) == []
     assert not list(out.parent.glob(".*part*"))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from voxbench.errors import FileWriteError
+from voxbench.io import write_json
 from voxbench.io.folders import new_data_set, refuse_foreign, require_replaceable
 
 MARKS = ("truth", "images")
@@ -75,3 +76,14 @@ def test_foreign_files_are_refused_with_their_number(tmp_path: Path) -> None:
     refuse_foreign([tmp_path / "a"], force=True)
     with pytest.raises(FileWriteError, match=r"a \(and 2 more\): exists already\n  --force replaces it"):
         refuse_foreign([tmp_path / name for name in "abc"], force=False)
+
+
+def test_a_file_that_cannot_be_written_is_named_by_the_folder_it_was_for(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    with pytest.raises(FileWriteError) as refused, new_data_set(out, MARKS, force=False) as folder:
+        write_json(folder / "images" / "a.json", {})
+    place = out / "images"
+    assert str(refused.value) == (
+        f"{place}/a.json: cannot be written: the folder {place} does not exist; create it first"
+    )
+    assert list(tmp_path.iterdir()) == []

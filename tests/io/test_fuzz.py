@@ -22,8 +22,9 @@ NOT_READ = {
     "MR_small.dcm",
     "liver_1frame.dcm",
     "rtdose.dcm",
+    "test.mgz",
 }
-"""Whole files that our readers refuse: colour, sheared, no place in space, or a codec that is not installed."""
+"""Whole files that our readers refuse: colour, sheared, two volumes, no place in space, or a codec not installed."""
 NAMES = (
     "NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "MGH", "DICOM", "DICOM SEG", "radiograph", "OBJ", "STL", "PLY", "npz",
     "JSON", "TOML",

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import json
+import math
 import os
 import struct
 import zipfile
@@ -233,7 +234,13 @@ def test_json_and_toml_nested_or_long_beyond_reason_get_a_message(tmp_path, cont
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("a: &a [1]\nb: *a\n", "references"), ("[" * 5000, "not YAML"), ("a: \x07", "not YAML")]
+    ("text", "reason"),
+    [
+        ("a: &a [1]\nb: *a\n", "references"),
+        ("[" * 60_000, "not YAML: nested too deeply"),
+        ("a: \x07", "not YAML"),
+        ("a: 1\n" * 20_000, "100000 letters; a geometry has no more than 65536"),
+    ],
 )
 def test_yaml_that_refers_to_itself_or_is_none_gets_a_message(tmp_path, text, reason):
     (tmp_path / "config.yaml").write_text(text)
@@ -270,6 +277,15 @@ def test_what_libraries_raise_is_named_and_our_own_errors_pass(tmp_path):
             raise raised
     with pytest.raises(InputError, match=r"^ours$"), named_failures("x", "damaged"):
         raise InputError("ours")
+
+
+@pytest.mark.parametrize(("line", "raised"), [("voxel", NameError), ("math.rot", AttributeError)])
+def test_a_name_that_our_code_gets_wrong_is_no_damage_of_the_file(line, raised):
+    defect = compile(line, "defect", "eval")
+    with pytest.raises(raised), named_failures("x", "damaged"):
+        eval(defect, {"math": math, "__name__": "voxbench.io.somewhere"})
+    with pytest.raises(FileReadError, match="x: damaged"), named_failures("x", "damaged"):
+        eval(defect, {"math": math, "__name__": "their.library"})
 
 
 def test_a_log_cut_in_the_middle_of_a_letter_is_read_up_to_there(tmp_path):

@@ -33,12 +33,12 @@ VERBS = {
     "submit": "Pack predictions as a challenge wants them, or check what was packed.",
     "export": "Hand data and results over to nnU-Net, BIDS, 3D Slicer, DICOM.",
     "nnunet": "Run nnU-Net v2 in its own environment and bring its predictions back.",
-    "container": "Write a challenge's containers for grand-challenge, or try them without Docker.",
+    "container": "Write the containers of a challenge, or try them without Docker.",
     "serve": "Solve or score what a container of grand-challenge is handed.",
     "simulate": "Make a data set whose truth is known.",
     "samples": "List and fetch real sample images.",
     "doctor": "Look whether the installation is well: versions, memory, GPU, a self-test.",
-    "demo": "Register a real head to the MNI152 brain and write a report.",
+    "demo": "Try each challenge on real and made data, and write one report.",
 }
 """Every verb with its line of help, in the order of ``voxbench --help``; each is ``cli/<verb>.py`` exposing ``app``."""
 

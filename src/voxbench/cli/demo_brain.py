@@ -105,7 +105,7 @@ def write(folder: Path, images: Images, finished: Finished, table: Measured) -> 
     write_json(folder / "registration.json", record(images, finished, table))
     picture = overview_png(images.template, finished.brain, warped, result.displacement, "head onto MNI152, 1 mm")
     (folder / "overview.png").write_bytes(picture)
-    return chapter(finished, table, picture, scene(images, finished, warped))
+    return chapter(finished, table, picture, scene(images, warped))
 
 
 def record(images: Images, finished: Finished, table: Measured) -> dict[str, object]:
@@ -128,13 +128,13 @@ def record(images: Images, finished: Finished, table: Measured) -> dict[str, obj
     }
 
 
-def scene(images: Images, finished: Finished, warped: Volume) -> Scene:
+def scene(images: Images, warped: Volume) -> Scene:
     """What is shown in 3-D."""
     from voxbench.report.planes import Box
     from voxbench.report.scene import scene_of_volumes
 
     box = Box.around(images.template)
-    volumes = {"MNI152": images.template, "head, after": warped, "head, before": finished.brain}
+    volumes = {"MNI152": images.template, "head, after": warped}
     return scene_of_volumes("one person's head onto the MNI152 brain", (box.low, box.high), volumes, {})
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxbench.errors import FileWriteError
-from voxbench.io.atomic import part_name
+from voxbench.io.atomic import part_name, told_as
 
 _TEMPORARY = re.compile(r"\.[0-9a-z]*[0-9a-f]{8}\.part\.")
 
@@ -59,7 +59,8 @@ def result_folder(path: Path, names: Collection[str], force: bool) -> Iterator[P
     try:
         with _refused(path):
             temporary.mkdir()
-        yield temporary
+        with told_as(path, temporary):
+            yield temporary
         with _refused(path):
             _move(temporary, path, names)
         made.clear()

@@ -23,6 +23,7 @@ def lnq2023(
     scheduler: str | None = None,
     force: Switch = False,
     json: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Find the lymph nodes in chest CT; begun again, it goes on where it stopped.
 
@@ -38,13 +39,15 @@ def lnq2023(
         scheduler: Address of a Dask scheduler whose workers predict instead, e.g. tcp://host:8786.
         force: Predict again what is there already, and replace files of other origin.
         json: Print what was made on standard output.
+        dry_run: Print the cases, their memory and the time they may take; do nothing.
     """
     from voxbench.cli.cases import NEXT, rows_of, run_cases
+    from voxbench.cli.plans import need_of, show_plan
     from voxbench.cli.progress import lines
     from voxbench.cli.settings import checked
     from voxbench.errors import MissingToolError
     from voxbench.io import to_json
-    from voxbench.jobs import Manner, records_of_files, require_all
+    from voxbench.jobs import Manner, Records, records_of_files, require_all
 
     Manner(jobs, scheduler)  # refuse a contradiction before anything is made
     try:
@@ -55,8 +58,12 @@ def lnq2023(
     values = {"minimum_mm3": minimum_mm3, "short_mm": short_mm, "overlap": overlap, "mirror": mirror}
     settings = checked(NodeRules, values)
     todo = jobs_of(data, out, weights, settings)
+    need = need_of("predict lnq2023")
+    if dry_run:
+        show_plan("predict lnq2023", todo, Manner(jobs, scheduler, Records(out / "cases"), force, need), json)
+        return
     kept = records_of_files(out, KIND, {job.key: f"{job.key}{WRITTEN}" for job in todo}, force=force)
-    manner = Manner(jobs, scheduler, kept, afresh=force)
+    manner = Manner(jobs, scheduler, kept, force, need)
     with lines(f"predicting, {len(todo)} cases") as tell:
         outcomes = run_cases(todo, manner, line, tell)
     if json:

@@ -6,7 +6,7 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +39,7 @@ def read_arrays(
             name = info.filename.removesuffix(SUFFIX)
             if name == info.filename or not wanted(name):
                 continue
-            with archive.open(info) as file:
-                array = _array(path, name, file, info.file_size)
+            array = _array(path, archive, info)
             if array is not None:
                 found[name] = array
             elif not pass_over:
@@ -58,14 +57,16 @@ def map_array(path: Path) -> AnyArray:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-def _array(path: Path, name: str, file: IO[bytes], size: int) -> AnyArray | None:
+def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> AnyArray | None:
     """One array; None if it is pickled. Its header is looked at before anything is allocated."""
-    version = np.lib.format.read_magic(file)
-    read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if dtype.hasobject:
-        return None
-    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > size:
-        raise FileReadError(f"{path}: {name}: damaged: shape {shape} of {dtype}, in {size} bytes")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False)
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        if dtype.hasobject:
+            return None
+        if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize > info.file_size:
+            name = info.filename.removesuffix(SUFFIX)
+            raise FileReadError(f"{path}: {name}: damaged: shape {shape} of {dtype}, in {info.file_size} bytes")
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)

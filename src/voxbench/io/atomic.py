@@ -32,6 +32,20 @@ def part_name(name: str, kind: str = "part") -> str:
 
 
 @contextmanager
+def told_as(path: Path, temporary: Path) -> Iterator[None]:
+    """Let refusals to write into a temporary folder name the folder that it will be.
+
+    Args:
+        path: What the user knows.
+        temporary: What stands for it for now.
+    """
+    try:
+        yield
+    except FileWriteError as error:
+        raise FileWriteError(str(error).replace(str(temporary), str(path))) from error
+
+
+@contextmanager
 def atomic(path: AnyPath) -> Iterator[Path]:
     """A temporary path beside ``path``, with the same suffixes, that becomes ``path`` when the block succeeds.
 

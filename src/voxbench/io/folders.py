@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
-from voxbench.io.atomic import part_name
+from voxbench.io.atomic import part_name, told_as
 
 VOLUMES = (".nii.gz", ".nii", ".mha", ".mhd", ".seg.nrrd", ".nrrd", ".mgz")
 """How files of volumes end."""
@@ -97,7 +97,8 @@ def new_data_set(out: Path, marks: Sequence[str], force: bool, what: str = "a si
     temporary, old = (out.parent / part_name(out.name, kind) for kind in ("part", "old"))
     try:
         temporary.mkdir(parents=True)
-        yield temporary
+        with told_as(out, temporary):
+            yield temporary
         if out.exists():
             out.replace(old)
         temporary.replace(out)

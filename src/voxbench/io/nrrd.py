@@ -132,9 +132,9 @@ def _voxels(path: Path, header: Any, file: BinaryIO) -> np.ndarray:
         opened.seek(offset)
         for _ in range(_skipped(header, "line")):
             opened.readline()
-        values = _values(
-            place, str(header.get("encoding")).lower(), (opened, _skipped(header, "byte")), (dtype, promised)
-        )
+        if "encoding" not in header:
+            raise FileReadError(f"{path}: damaged header: no encoding\n  copy or download the file again")
+        values = _values(place, str(header["encoding"]).lower(), (opened, _skipped(header, "byte")), (dtype, promised))
     if values.nbytes < promised:
         raise FileReadError(
             f"{place}: truncated or damaged: the header promises {promised} bytes of voxels; {values.nbytes} could be "
@@ -193,9 +193,14 @@ def _unpacked(place: Path, encoding: str, file: BinaryIO, size: int) -> bytes:
     from isal import igzip
 
     opened: Any = igzip.IGzipFile(fileobj=file) if encoding in {"gzip", "gz"} else bz2.BZ2File(file)
-    with opened as stream:
-        content = stream.read(size)
-        read_out(place, stream)
+    try:
+        with opened as stream:
+            content = stream.read(size)
+            read_out(place, stream)
+    except EOFError as error:
+        raise FileReadError(
+            f"{place}: truncated: the compressed voxels end too early\n  copy or download the file again"
+        ) from error
     return content
 
 

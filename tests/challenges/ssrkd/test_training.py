@@ -123,7 +123,7 @@ def files_missing(folder, info):
 def damaged(folder, info):
     path = folder / "processed" / info["unlabelled"][0] / "ct_256x.npz"
     path.write_bytes(path.read_bytes()[:100])
-    return f"{path}: not an archive of arrays, or damaged"
+    return f"{path}: damaged, or no archive of arrays"
 
 
 def other_views(folder, info):

@@ -59,7 +59,7 @@ def _dice(one, other):
 def test_a_small_network_learns_one_spine(tmp_path):
     one = spine()
     quick = SETTINGS.model_copy(update={"voxel_weight": 1e-3})
-    train(iis_lesson(IisCourse((one,), (), quick)), settings(steps=160, learning_rate=2e-2, average=0.9), tmp_path)
+    train(iis_lesson(IisCourse((one,), (), quick)), settings(steps=120, learning_rate=2e-2, average=0.9), tmp_path)
     look = load_iis(tmp_path).look
     for number in (1, 2, 3):
         vertebrae, canal = looked_for(look, one, number, (6, 9, 12 * number - 6))

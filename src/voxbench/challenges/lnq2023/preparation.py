@@ -18,7 +18,7 @@ from voxbench.config import Config
 from voxbench.errors import FileWriteError, InputError
 from voxbench.geometry import LabelMap, Volume, resample
 from voxbench.io import read_labels, read_volume, write_labels, write_volume
-from voxbench.io.atomic import part_name
+from voxbench.io.atomic import part_name, told_as
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Job, Record, Records
 from voxbench.metrics.node_list import NodeList, list_nodes
@@ -188,7 +188,8 @@ def _written_together(out: Path, source: Source) -> Iterator[Path]:
     temporary = home / part_name(source.case)
     try:
         temporary.mkdir(parents=True)
-        yield temporary
+        with told_as(home, temporary):
+            yield temporary
         for earlier in home.glob(f"{source.case}[-.]*"):
             earlier.unlink()
         for path in sorted(temporary.iterdir()):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voxbench.errors import FileReadError, FileWriteError
 from voxbench.io import read_json
-from voxbench.io.atomic import part_name
+from voxbench.io.atomic import part_name, told_as
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
@@ -62,7 +62,8 @@ def written_together(out: Path, sample: str) -> Iterator[Path]:
     try:
         for place in (*(temporary / name / sample for name in PLACES), temporary / FOLDER):
             place.mkdir(parents=True)
-        yield temporary
+        with told_as(out, temporary):
+            yield temporary
         _remove_earlier(out, sample)
         note = temporary / FOLDER / f"{sample}.json"  # first: it says that the others are ours
         rest = [path for path in sorted(temporary.rglob("*")) if path.is_file() and path != note]

@@ -8,6 +8,7 @@ projections to 0.3 pixels, with 1000 mm they are 12 off. So both are offered, an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,18 @@ LARGEST = 1e12
 """No number of a geometry is; also keeps out infinity, NaN and whole numbers beyond 64 bits."""
 
 
+MAX_LENGTH, MAX_DEPTH = 1 << 16, 32
+"""Letters and levels of a config.yaml; the parser's time grows with their square."""
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise FileReadError(f"{path}: references (*name) are not read; write the values out")
+        if len(text) > MAX_LENGTH:
+            raise FileReadError(f"{path}: {len(text)} letters; a geometry has no more than {MAX_LENGTH}")
+        _require_plain(path, yaml.parse(text, yaml.SafeLoader))
         found = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
@@ -141,6 +147,19 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FileReadError(f"{path}: no geometry: expected keys such as DSD, DSO, nDetector")
     return found
+
+
+def _require_plain(path: Path, events: Iterable[Any]) -> None:
+    """Refuse references and deep nesting as soon as the parser comes to them."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise FileReadError(f"{path}: references (*name) are not read; write the values out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise FileReadError(f"{path}: not YAML: nested too deeply")
 
 
 def _numbers(path: Path, found: dict[str, Any], key: str, count: int, default: Any = None) -> list[float]:

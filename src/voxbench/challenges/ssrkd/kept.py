@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxbench.challenges.ssrkd.writing import MESHES, PROCESSED
 from voxbench.errors import FileWriteError
-from voxbench.io.atomic import part_name
+from voxbench.io.atomic import part_name, told_as
 from voxbench.io.folders import refuse_foreign
 from voxbench.jobs import Records
 
@@ -66,7 +66,8 @@ def written_together(out: Path, case: str) -> Iterator[Path]:
     temporary = out / part_name(case)
     try:
         (temporary / NOTES).mkdir(parents=True)
-        yield temporary
+        with told_as(out, temporary):
+            yield temporary
         (out / NOTES).mkdir(parents=True, exist_ok=True)
         note_of(temporary, case).replace(note_of(out, case))  # first: it says that the others are ours
         for path in sorted((temporary / NOTES).iterdir()):

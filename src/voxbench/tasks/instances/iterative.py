@@ -110,7 +110,9 @@ def traverse(
 
     The patch starts at the corner of the lowest voxels and goes through the image by half its size, left to right, back
     to front, upwards, until there is a vertebra. Then it moves to the middle of what it sees, until it hardly moves;
-    what it sees is kept and remembered, and the next is looked for from there. It ends where nothing new is seen.
+    what it sees is kept and remembered, and the next is looked for from there. It ends where nothing new is seen. If
+    fewer than ``settings.enough`` were found, the search goes on behind the first of them, and the longest chain stays:
+    something in the sacrum may look like a vertebra.
 
     Args:
         image: Grey values on the working grid, axes as RAS+, see `grey`.
@@ -120,14 +122,25 @@ def traverse(
         tell: Told of every vertebra, a line each.
     """
     walk = _Walk(image, float(np.prod(np.asarray(spacing, np.float64))), look, settings)
+    longest: list[Found] = []
+    for first in walk.firsts():
+        found = _chain(walk, first, settings, tell)
+        longest = max(longest, found, key=len)
+        if len(longest) >= settings.enough:
+            break
+    return Traversal(tuple(longest), walk.canal, walk.looks)
+
+
+def _chain(walk: _Walk, first: _Sight, settings: IisConfig, tell: Callable[[str], None] | None) -> list[Found]:
+    """From one vertebra to the next, until there is none."""
     found: list[Found] = []
-    there = walk.first()
+    there: _Sight | None = first
     while there is not None and there.label >= settings.least_label and len(found) < MOST:
         found.append(walk.keep(there))
         if tell is not None:
             tell(f"vertebra {len(found)} at {there.low}, label {there.label:.2f}")
         there = walk.settled(there.low)
-    return Traversal(tuple(found), walk.canal, walk.looks)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,15 +181,14 @@ class _Walk:
         self.canal = np.zeros(image.shape, np.float32)
         self.looks = 0
 
-    def first(self) -> _Sight | None:
-        """The first vertebra, its patch settled; None if there is none."""
+    def firsts(self) -> Iterator[_Sight]:
+        """Where a chain may begin: what is new as the patch goes through the image, settled."""
         for low in self._places():
             seen = self._see(low)
             if seen.volume >= self.settings.search_mm3 and seen.label >= self.settings.search_label:
                 there = self.settled(low, seen)
                 if there is not None and there.label >= self.settings.least_label:
-                    return there
-        return None
+                    yield there
 
     def settled(self, low: tuple[int, int, int], seen: _Sight | None = None) -> _Sight | None:
         """What is seen from where the patch no longer moves; None where it loses the trail."""

@@ -47,6 +47,7 @@ class IisConfig(Config):
     search_label: float = Field(default=1.5, ge=0, description="and a label of at least this.")
     new_mm3: float = Field(default=100.0, gt=0, description="The next is followed while this much of it is seen.")
     least_label: float = Field(default=0.75, ge=0, description="The next is one if its label is at least this.")
+    enough: int = Field(default=5, ge=1, description="With fewer vertebrae in a row the search goes on.")
     moved: int = Field(default=2, ge=0, description="A patch that moves no farther has arrived, voxels.")
     moves: int = Field(default=10, ge=1, description="Moves after which it stays between the last two places.")
     fragment_mm3: float = Field(default=72.0, ge=0, description="Smaller pieces of a vertebra are left out.")
@@ -69,7 +70,7 @@ class IisConfig(Config):
 
 
 PRESETS: dict[IisPreset, IisConfig] = {
-    "paper": IisConfig(),
+    "paper": IisConfig(enough=1),
     "laptop": IisConfig(
         spacing=(1.8, 1.8, 1.8),
         patch=(48, 64, 48),
