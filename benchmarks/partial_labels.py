@@ -93,6 +93,11 @@ def prepare(work: Path) -> None:
         run(work, "simulate", ["--cases", CASES, *like, "--seed", SEEDS[0], "--out", work / "set"])
     if not (work / "held" / "truth.json").is_file():
         run(work, "simulate", ["--cases", 1, "--test", TEST, *like, "--seed", SEEDS[1], "--out", work / "held"])
+    label_all(work)
+
+
+def label_all(work: Path) -> None:
+    """The set with full labels: all nodes over 1 cm of its training cases."""
     if (work / "full" / "dataset.csv").is_file():
         return
     from voxbench.geometry import LabelMap
@@ -147,33 +152,28 @@ def made(work: Path, name: str, seed: int, steps: int) -> dict[str, Any]:
     if not (place / "train.json").is_file():
         trained = run(place, "train", [*where, *settings, *words])
         (place / "train.json").write_text(json.dumps({"cpu_s": trained.cpu_s}))
-    images = [
-        "--data",
-        work / "held" / "test",
-        "--out",
-        place / "predictions",
-        "--weights",
-        place / "run",
-        "--force",
-        "--overlap",
-        0.25,
-    ]
+    numbers = tested(work / "held" / "test", place / "run", place)
+    numbers["train_cpu_s"] = json.loads((place / "train.json").read_text())["cpu_s"]
+    (place / "row.json").write_text(json.dumps(numbers))
+    return numbers
+
+
+def tested(references: Path, weights: Path, place: Path) -> dict[str, Any]:
+    """What a network makes of test cases; its predictions stay in ``place``."""
+    images = ["--data", references, "--out", place / "predictions", "--weights", weights, "--force", "--overlap", 0.25]
     predicted = run(place, "predict", images)
-    cases = scored(work / "held" / "test", place / "predictions")
+    cases = scored(references, place / "predictions")
     found, nodes, parts = (sum(case[key] for case in cases) for key in ("found", "nodes", "predicted"))
-    numbers = {
+    return {
         "dice": float(np.mean([case["dice"] for case in cases])),
         "assd": float(np.nanmean([case["assd"] for case in cases])),
         "empty": sum(case["predicted"] == 0 for case in cases),
         "found": found,
         "nodes": nodes,
         "false": (parts - found) / len(cases),
-        "train_cpu_s": json.loads((place / "train.json").read_text())["cpu_s"],
         "predict_cpu_s": predicted.cpu_s / len(cases),
         "cases": cases,
     }
-    (place / "row.json").write_text(json.dumps(numbers))
-    return numbers
 
 
 def scored(references: Path, predictions: Path) -> list[dict[str, Any]]:

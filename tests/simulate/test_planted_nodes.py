@@ -145,6 +145,15 @@ def test_fat_between_the_lungs_is_found_and_nothing_else(chest):
     assert np.array_equal(mediastinal_fat(turned).transpose(1, 2, 0), fat)
 
 
+def test_the_abdomen_between_the_bases_of_the_lungs_is_no_mediastinum(chest):
+    ct, (x, y) = chest
+    belly = ((x / 100) ** 2 + (y / 90) ** 2 < 1) & (np.arange(30) < 8)
+    low = Volume(np.where(belly & (ct.array == -850), -100, ct.array).astype(np.int16), ct.grid)
+    fat = mediastinal_fat(low)
+    assert not fat[..., :8].any()
+    assert np.array_equal(fat[..., 9:], mediastinal_fat(ct)[..., 9:])
+
+
 def _turned(grid):
     from voxbench.geometry import Affine
 

@@ -16,6 +16,8 @@ OUTSIDE_HU = -940.0
 BONE_HU = 250.0
 BONE_MM = 8.0
 LUNG_ML = 300.0
+CHEST_SHARE = 0.7
+"""Slices whose lungs fill less of their hull than this much of what they do where they are widest show the abdomen."""
 
 
 def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
@@ -23,7 +25,7 @@ def mediastinal_fat(ct: Volume, structures: LabelMap | None = None) -> Mask:
 
     The lungs are the large airy parts that do not reach the edge of the axial slices. Between them lies, slice by
     slice, what their convex hull holds besides them; voxels near bone are left out, so that the back and the chest wall
-    are not taken for mediastinum.
+    are not taken for mediastinum, and so are slices of which the lungs fill little: there lies the abdomen.
 
     Args:
         ct: HU; any orientation.
@@ -78,9 +80,13 @@ def _between(lungs: np.ndarray, up: int) -> np.ndarray:
     from skimage.morphology import convex_hull_image
 
     out = np.zeros(lungs.shape, bool)
+    areas, shares = np.zeros((2, lungs.shape[up]))
     for k in range(lungs.shape[up]):
         slice_ = np.take(lungs, k, axis=up)
         if np.count_nonzero(slice_) > 20:
             place = tuple(k if axis == up else slice(None) for axis in range(3))
-            out[place] = convex_hull_image(slice_) & ~np.asarray(binary_dilation(slice_, np.ones((3, 3))), bool)
-    return out
+            hull = convex_hull_image(slice_)
+            out[place] = hull & ~np.asarray(binary_dilation(slice_, np.ones((3, 3))), bool)
+            areas[k], shares[k] = np.count_nonzero(slice_), np.count_nonzero(slice_) / np.count_nonzero(hull)
+    chest = shares >= CHEST_SHARE * shares[areas.argmax()]
+    return out & chest.reshape([-1 if axis == up else 1 for axis in range(3)])
