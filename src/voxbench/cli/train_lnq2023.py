@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from voxbench.cli.settings import checked, toml_settings
-from voxbench.training.config import PatchTraining
+from voxbench.training.config import PatchTraining, TrainingConfig
 
 if TYPE_CHECKING:
     from voxbench.challenges.lnq2023.learning import Lnq2023Learning, Prepared
@@ -127,7 +127,7 @@ class _Given:
 
 
 def _lesson(
-    given: _Given, folder: Path, before: Path | None, training: PatchTraining, first: bool, tell: Tell
+    given: _Given, folder: Path, before: Path | None, training: TrainingConfig, first: bool, tell: Tell
 ) -> Lesson:
     """What the network of a folder learns; ``before`` is that of the one it goes on from."""
     from voxbench.challenges.lnq2023.learning import course, settle
