@@ -144,15 +144,15 @@ def write(parts: list[list[dict[str, Any]]], options: argparse.Namespace) -> Non
     )
     if max(row["dice"] for row in parts[0]) < USELESS:
         phantoms += (
-            " On this CT none of them is of any use, so differences between the rows mean "
-            "nothing. They saw phantoms through a window of 208 mm on the mediastinum: what they mark here lies in the "
-            "liver, breasts and muscles, which hardly show there, and what is predicted is not kept out of them."
+            " On this CT none of them is of any use, so differences between the rows mean nothing. Much of what they "
+            "mark lies in the liver, breasts and muscles; they saw phantoms through a window of 208 mm on the "
+            "mediastinum, which may be why (not tested)."
         )
     for title, rows, words in zip(PARTS, parts, (phantoms, same_person(options.work)), strict=False):
         lines += ["", f"## {title}", "", words, "", *table(rows)]
     lines += [
         "",
-        "![Slices of the first test case that meet most of its nodes, axial and coronal](partial_labels_real_ct.png)",
+        "![The slices of the first test case that meet most of its nodes](partial_labels_real_ct.png)",
     ]
     options.out.mkdir(parents=True, exist_ok=True)
     where = options.out / "partial_labels_real_ct"
