@@ -145,8 +145,8 @@ def write(parts: list[list[dict[str, Any]]], options: argparse.Namespace) -> Non
     if max(row["dice"] for row in parts[0]) < USELESS:
         phantoms += (
             " On this CT none of them is of any use, so differences between the rows mean nothing. Much of what they "
-            "mark lies in the liver, breasts and muscles; they saw phantoms through a window of 208 mm on the mediastinum, "
-            "which may be why (not tested)."
+            "mark lies in the liver, breasts and muscles; they saw phantoms through a window of 208 mm on the "
+            "mediastinum, which may be why (not tested)."
         )
     for title, rows, words in zip(PARTS, parts, (phantoms, same_person(options.work)), strict=False):
         lines += ["", f"## {title}", "", words, "", *table(rows)]
