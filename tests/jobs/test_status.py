@@ -110,11 +110,14 @@ def test_a_status_that_cannot_be_written_stops_nothing(records):
     assert run([Job("a", good)], Manner(records=records))[0].record == {"value": 1}
 
 
+@pytest.mark.parametrize("state", ["running", "ended"])
 @pytest.mark.parametrize(("pid", "gone"), [("dead", True), ("alive", False), ("elsewhere", False), (None, False)])
-def test_what_a_killed_run_left_half_written_goes_at_the_next_start_and_nothing_else(pid, gone, records, tmp_path):
+def test_what_a_killed_run_left_half_written_goes_at_the_next_start_and_nothing_else(
+    pid, gone, records, tmp_path, state
+):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    about = {"state": "running", "run": "0123abcd", "host": platform.node(), "pid": dead.pid}
+    about = {"state": state, "run": "0123abcd", "host": platform.node(), "pid": dead.pid}
     about |= {"alive": {"pid": os.getpid()}, "elsewhere": {"host": "another"}}.get(pid, {})
     records.status.write_text(json.dumps(about) if pid else "{")
     folder = tmp_path / "deeper" / ".0123abcdw11111111.part.case"
