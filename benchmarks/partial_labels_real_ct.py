@@ -7,7 +7,7 @@ The sample is ONE person's CT, so nothing here says how a network does on other 
 1 cm labelled. Two parts:
 
 1. networks that `partial_labels.py` trained on phantoms (its --work is --phantoms here; trained if they are not there);
-2. networks trained, with the same plan and number of updates, on other plantings into the same CT, one node in five
+2. networks trained, with the same plan and more updates, on other plantings into the same CT, one node in five
    labelled. Everything but the nodes is then the same in training and test: the handling of labels is compared, not how
    well anything carries over.
 
@@ -28,6 +28,8 @@ import numpy as np
 from partial_labels import NAIVE, PLAN, ROWS, STEPS, UPPER, label_all, made, place_of, prepare, run, table, tested
 
 TRAIN_SEED, TEST_SEED = 202, 101
+REAL_STEPS = 1200
+"""Updates of the second part; after 300 only full labels had led anywhere (Dice 0.464, 0.053 naive, 0 ignore)."""
 CASES, TEST = 8, 4
 MARGIN_MM = 20.0
 PICTURE_MM = 45.0
@@ -52,7 +54,7 @@ def main() -> None:
     if options.phantoms_only:
         return
     plant_to_learn(options.work)
-    parts += [[{"name": name, "seed": 0} | made(options.work, name, 0, STEPS) for name in options.rows]]
+    parts += [[{"name": name, "seed": 0} | made(options.work, name, 0, REAL_STEPS) for name in options.rows]]
     write(parts, options)
 
 
@@ -127,7 +129,7 @@ def write(parts: list[list[dict[str, Any]]], options: argparse.Namespace) -> Non
         "cases": CASES,
         "test": TEST,
         "seeds": {"training": TRAIN_SEED, "test": TEST_SEED},
-        "steps": STEPS,
+        "steps": {"phantoms": STEPS, "this CT": REAL_STEPS},
         "plan": PLAN,
     }
     lines = [
@@ -170,8 +172,8 @@ def same_person(work: Path) -> str:
     due, drawn = (sum(node[key] for node in nodes) for key in ("over_1_cm", "labelled"))
     return (
         f"{CASES} plantings of another seed to learn from, {drawn} of their {due} nodes over 1 cm labelled (full "
-        f"labels: all), {STEPS} updates. The background is the same person's in training and test: this compares how "
-        "labels are handled, and says nothing about other people."
+        f"labels: all), {REAL_STEPS} updates. The background is the same person's in training and test: this compares "
+        "how labels are handled, and says nothing about other people."
     )
 
 
@@ -213,7 +215,9 @@ def drawn_slice(parts: list[list[dict[str, Any]]], work: Path) -> bytes:
         for c, row in enumerate(rows):
             axes = figure.add_axes((c / columns + 0.003, bottom, 1 / columns - 0.006, (tall - above) / total))
             place = f"{'phantoms-' if line < 2 else ''}{row['name']}"
-            found = read_labels(place_of(work, place, 0, STEPS) / "predictions" / f"{case}-seg.mha")
+            found = read_labels(
+                place_of(work, place, 0, STEPS if line < 2 else REAL_STEPS) / "predictions" / f"{case}-seg.mha"
+            )
             axes.imshow(grey, cmap="gray", vmin=-160, vmax=240, interpolation="bilinear")
             for mask, colour in ((there, REFERENCE), (label_plane(found, view, plane) > 0, PREDICTION)):
                 if mask.any() and not mask.all():
