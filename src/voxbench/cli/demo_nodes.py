@@ -30,9 +30,9 @@ def nodes(out: Path, say: Say, samples: Path | None = None) -> Chapter:
     steps = Steps(out, say)
     organs = ("--ct", files["ct.nii.gz"], "--mask", files["labels.nii.gz"])
     steps("simulate", "lnq2023", "--out", data, "--cases", 1, *organs, "--force")
-    truth = next((data / "truth").glob("*-seg.nrrd"))
+    truth = next((data / "truth").glob("*-nodes.nrrd"))
     ct = next((data / "train").glob("*-ct.nrrd"))
-    steps("nodes", truth, "--ct", ct, "--out", measured, "--pictures", PICTURES, "--force")
+    steps("nodes", truth, "--ct", ct, "--out", measured, "--instances", "--pictures", PICTURES, "--force")
     found = numbers(measured / "nodes.json")
     rows = sorted(found["nodes"], key=lambda row: -row["short_axis_mm"])
     return Chapter(
