@@ -32,6 +32,12 @@ def test_a_small_piece_below_the_lowest_goes_a_small_one_at_the_top_and_a_large_
     assert belonging(heights, small, 0.0).all()
 
 
+def test_a_crumb_bridges_no_gap_and_counts_for_nothing() -> None:
+    heights, sizes = np.array([-115.0, -88.0, *SPINE]), np.array([12.3, 1.2, *SIZES])
+    np.testing.assert_array_equal(belonging(heights, sizes, 0.25), [False, False, *[True] * 6])
+    np.testing.assert_array_equal(belonging(np.array([*SPINE, 200.0]), np.array([*SIZES, 1.2]), 0.0), [True] * 7)
+
+
 def test_of_two_nothing_can_be_said() -> None:
     assert belonging(np.array([0.0, 500.0]), np.array([1.0, 40.0]), 0.25).all()
     assert within(np.array([-400.0]), np.array([0.0, 37.0])).all()

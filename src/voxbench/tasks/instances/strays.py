@@ -6,6 +6,8 @@ import numpy as np
 
 APART = 2.6
 """Neighbours further apart than this many usual distances are not of one spine: two in a row would have been missed."""
+CRUMB = 0.07
+"""Less than this share of the median size is a crumb (as among discs), which joins nothing across a gap."""
 ENOUGH = 3
 """With fewer there is no usual distance."""
 
@@ -13,9 +15,9 @@ ENOUGH = 3
 def belonging(heights: np.ndarray, sizes: np.ndarray, least_share: float) -> np.ndarray:
     """Which structures of a kind are of the spine.
 
-    Where neighbours stand too far apart, the part with the larger sum of sizes stays. Of that part the lowest go while
-    they are small: it is there that pieces of the sacrum are found, and there that the numbers begin. A vertebra that
-    the image's lower end cuts to less than the share goes too.
+    Crumbs go first, but at the top. Where neighbours stand too far apart, the part with the larger sum of sizes stays.
+    Of that part the lowest go while they are small: it is there that pieces of the sacrum are found, and there that the
+    numbers begin. A vertebra that the image's lower end cuts to less than the share goes too.
 
     Args:
         heights: Of n structures along the spine, upwards, mm.
@@ -29,6 +31,10 @@ def belonging(heights: np.ndarray, sizes: np.ndarray, least_share: float) -> np.
     if len(heights) < ENOUGH:
         return keep
     order = np.argsort(heights, kind="stable")
+    keep[order[:-1]] = sizes[order[:-1]] >= CRUMB * np.median(sizes)
+    order = order[keep[order]]
+    if len(order) < ENOUGH:
+        return keep
     gaps = np.diff(heights[order])
     run = np.concatenate([[0], np.cumsum(gaps > APART * np.median(gaps))])
     keep[order] = run == np.bincount(run, sizes[order]).argmax()
